@@ -1,0 +1,1 @@
+"""SQL backend of daystore: SQLite, written so that other dialects can follow."""
