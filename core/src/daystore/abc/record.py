@@ -112,6 +112,23 @@ class Record:
         """Tell whether the record still exists at `now`: a record is gone from its expiry instant on."""
         return self.expires_at is None or now < self.expires_at
 
+    def copy(self) -> Record:
+        """Return a copy that shares nothing that can change."""
+        return Record(
+            self.key,
+            self.value,
+            self.version,
+            self.created_at,
+            self.updated_at,
+            self.expires_at,
+            self.content_type,
+            dict(self.fields),
+            self.schema,
+            self.schema_version,
+            self.encodings,
+            self.intent,
+        )
+
     def __repr__(self) -> str:
         return (
             f"Record(version={self.version!r}, content_type={self.content_type!r}, bytes={len(self.value)})"

@@ -7,7 +7,6 @@ contract is unclear. It keeps no record longer than the process lives.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import ClassVar, Self
 
 from daystore.abc import (
@@ -17,6 +16,7 @@ from daystore.abc import (
     Aggregation,
     Capabilities,
     CheckQuery,
+    Clock,
     Consistency,
     Delete,
     Expectation,
@@ -30,8 +30,10 @@ from daystore.abc import (
     Record,
     StorageAdapter,
     WriteBatch,
+    system_clock,
 )
 from daystore.abc.evaluate import evaluate_aggregate, evaluate_count, evaluate_query
+from daystore.abc.names import DEFAULT_NAMESPACE
 from daystore.abc.record import Operation
 from daystore.errors import ConfigError, VersionConflict
 
@@ -41,11 +43,11 @@ __all__ = ["MemoryAdapter"]
 class MemoryAdapter(StorageAdapter):
     """Records in dictionaries. Every operation runs to its end without an ``await``, so each is one instant.
 
-    Data lives from the first `open` as long as the object does: it survives `close` and another `open`.
+    The data lives as long as the object: it survives `close` and another `open`.
     """
 
     name: ClassVar[str] = "memory"
-    capabilities = Capabilities(
+    capabilities: Capabilities = Capabilities(
         conditional=True,
         atomic_batch=True,
         transactions=True,
@@ -55,6 +57,16 @@ class MemoryAdapter(StorageAdapter):
         durable=False,
         consistency=frozenset({"eventual", "bounded", "strong"}),
     )
+
+    def __init__(
+        self,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        clock: Clock = system_clock,
+        timeout: float | None = None,  # nothing here waits, and a timer would cost more than the read
+    ) -> None:
+        super().__init__(namespace=namespace, clock=clock, timeout=timeout)
+        self._collections: dict[str, dict[str, Record]] = {}
 
     @classmethod
     def from_url(cls, url: str, **options: object) -> Self:
@@ -67,20 +79,18 @@ class MemoryAdapter(StorageAdapter):
             raise ConfigError("the URL of the memory adapter is 'memory://' and nothing more")
         return cls(**options)  # type: ignore[arg-type]
 
-    async def _open(self) -> None:
-        self._collections: dict[str, dict[str, Record]] = getattr(self, "_collections", {})
-
     # --- Reading -------------------------------------------------------------------------------------------
 
     async def _read(
         self, collection: str, keys: Sequence[str], consistency: Consistency
     ) -> list[Record | None]:
         now = self.clock()
-        return [_copy(self._find(collection, key, now)) for key in keys]
+        found = [self._find(collection, key, now) for key in keys]
+        return [None if record is None else record.copy() for record in found]
 
     async def _query(self, query: Query, consistency: Consistency) -> Page:
         page = evaluate_query(self._live(query.collection), query)
-        return Page([_copied(record) for record in page.records], page.cursor)
+        return Page([record.copy() for record in page.records], page.cursor)
 
     async def _count(self, query: Query, consistency: Consistency) -> int:
         return evaluate_count(self._live(query.collection), query)
@@ -178,11 +188,3 @@ def _written(put: Put, old: Record | None, now: Instant) -> Record:
         encodings=put.encodings,
         intent=put.intent,
     )
-
-
-def _copied(record: Record) -> Record:
-    return replace(record, fields=dict(record.fields))
-
-
-def _copy(record: Record | None) -> Record | None:
-    return None if record is None else _copied(record)
