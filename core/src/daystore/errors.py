@@ -22,7 +22,8 @@
     ├── InvalidCursor (ValueError)            a cursor that is garbage or belongs to another query
     ├── BackendUnavailable (ConnectionError)  the backend cannot be reached or refuses to work
     ├── OperationTimeout (TimeoutError)       the operation took longer than it may
-    └── StoreClosed (RuntimeError)            used before open or after close
+    ├── StoreClosed (RuntimeError)            used before open or after close
+    └── TranscriptError (ValueError)          a file of agents' histories that cannot be imported
 
 ``retryable`` says whether the same call, made again, may succeed. Messages carry no key, no value and no
 credential: what a handler needs for its work stands in attributes.
@@ -31,7 +32,10 @@ credential: what a handler needs for its work stands in attributes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "BackendUnavailable",
@@ -51,6 +55,7 @@ __all__ = [
     "TransactionClosed",
     "TransactionConflict",
     "TransactionError",
+    "TranscriptError",
     "UnknownAdapter",
     "UnknownCodec",
     "UnsupportedOperation",
@@ -67,7 +72,7 @@ class DaystoreError(Exception):
         operation: Name of the operation concerned, such as ``"write"``.
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(self, message: str, *, backend: str | None = None, operation: str | None = None) -> None:
         super().__init__(message)
@@ -196,7 +201,7 @@ class VersionConflict(DaystoreError):
         operation: As for `DaystoreError`.
     """
 
-    retryable: ClassVar[bool] = True
+    retryable: bool = True
 
     def __init__(
         self,
@@ -223,7 +228,7 @@ class TransactionError(DaystoreError):
 class TransactionConflict(TransactionError):
     """Another writer changed what the transaction read or queried. Nothing was applied: run it again."""
 
-    retryable: ClassVar[bool] = True
+    retryable: bool = True
 
 
 class TransactionClosed(TransactionError, RuntimeError):
@@ -253,7 +258,7 @@ class BatchError(DaystoreError):
         operation: str | None = None,
     ) -> None:
         super().__init__(message, backend=backend, operation=operation)
-        self.errors = dict(errors)
+        self.errors: dict[str, DaystoreError] = dict(errors)
 
     @property
     def failed(self) -> Sequence[str]:
@@ -288,16 +293,50 @@ class InvalidCursor(DaystoreError, ValueError):
 
 
 class BackendUnavailable(DaystoreError, ConnectionError):
-    """The backend cannot be reached, or refuses to work (locked, read-only, disk full, corrupt)."""
+    """The backend cannot be reached, or refuses to work (locked, read-only, disk full, corrupt).
 
-    retryable: ClassVar[bool] = True
+    Args:
+        message: As for `DaystoreError`.
+        backend: As for `DaystoreError`.
+        operation: As for `DaystoreError`.
+        retryable: Whether the same call may succeed later without anybody's help.
+    """
+
+    retryable: bool = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        backend: str | None = None,
+        operation: str | None = None,
+        retryable: bool = True,
+    ) -> None:
+        super().__init__(message, backend=backend, operation=operation)
+        self.retryable = retryable
 
 
 class OperationTimeout(DaystoreError, TimeoutError):
     """The operation took longer than it may."""
 
-    retryable: ClassVar[bool] = True
+    retryable: bool = True
 
 
 class StoreClosed(DaystoreError, RuntimeError):
     """The adapter, store or storage is not open: enter it with ``async with``, and not after its end."""
+
+
+class TranscriptError(DaystoreError, ValueError):
+    """A file of transcripts that cannot be imported; the message names the file, the place and what to do.
+
+    Args:
+        path: The file.
+        problem: What is wrong there and, where it helps, what was expected.
+        position: Where in the file, such as ``"line 4"`` or ``"[3].traj[5]"``; empty for the file as a whole.
+    """
+
+    def __init__(self, path: Path, problem: str, position: str = "") -> None:
+        super().__init__(f"{path}{', ' if position else ''}{position}: {problem}")
+        self.path = path
+        self.problem = problem
+        self.position = position

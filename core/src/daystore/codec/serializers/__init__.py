@@ -1,0 +1,1 @@
+"""The serializers that come with daystore. They are found by name or content type, like anybody's."""
