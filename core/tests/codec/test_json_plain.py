@@ -5,14 +5,18 @@ from uuid import UUID
 
 import orjson
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from daystore.codec.serializers import json as json_module
 from daystore.codec.serializers.json import JSONSerializer
+from daystore.codec.values import MAX_DEPTH
 from daystore_compliance.equality import strict_eq
 
 JSON = JSONSerializer()
+relaxed = settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # a loaded machine is no failure
 
 AGENT = {
     "id": "c1",
@@ -64,6 +68,14 @@ def test_plain_value_is_not_looked_at_item_by_item(value: object, way: Counter[s
     assert not way
 
 
+def test_nor_is_the_deepest_plain_value(way: Counter[str]) -> None:
+    value: list[object] = []
+    for _ in range(MAX_DEPTH - 1):
+        value = [value]
+    JSON.loads(JSON.dumps(value))
+    assert not way
+
+
 @pytest.mark.parametrize("value", [b"x", [AGENT, {1}], (1,), [AGENT, ()], ["~ds:x"], [None, 2**64]])
 def test_any_other_value_is(value: object, way: Counter[str]) -> None:
     JSON.dumps(value)
@@ -81,6 +93,7 @@ scalars = st.one_of(
 )
 
 
+@relaxed
 @given(
     st.recursive(
         scalars,

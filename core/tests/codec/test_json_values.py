@@ -453,6 +453,7 @@ def test_what_resembles_such_a_float_is_stored(value: list[object]) -> None:
         ({"a": {SECRET: 1, 2: SECRET}}, "dict value 0"),
         ([SECRET, {SECRET: SECRET + "\ud800"}], "list item 1, dict value 0"),
         ([SECRET, {SECRET + "\ud800": 1}], "list item 1"),
+        ([{SECRET: {Text(SECRET): 1}}], "list item 0, dict value 0"),
         ({SECRET: {frozenset({SECRET, float("nan")})}}, "dict value 0, in a set, in a set"),
         (["~ds:" + SECRET, [float("nan")]], "list item 1, list item 0"),
         ([[datetime(2026, 1, 1, tzinfo=Folding())]], "list item 0, list item 0"),

@@ -1,0 +1,1 @@
+"""``daystore demo``: the main job, end to end."""
