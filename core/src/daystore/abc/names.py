@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from daystore.errors import InvalidKey
 
@@ -54,6 +55,7 @@ def check_key(key: str) -> None:
     _check_text(key, "key", MAX_KEY_BYTES)
 
 
+@lru_cache(maxsize=1024, typed=True)
 def check_collection(collection: str) -> None:
     """Accept ``[a-z][a-z0-9_]{0,62}``.
 

@@ -30,8 +30,8 @@ def to_plain(value: object, *, lax: bool = False) -> object:
 
     Args:
         value: Any value of the contract.
-        lax: Do not look at what every JSON encoder refuses by itself: dict keys, text that is none, and
-            integers over 64 bits. Twice as fast; when the encoder does refuse, try again without it.
+        lax: Do not look at what orjson refuses by itself: dict keys that are no str, text that is none, and
+            integers over 64 bits. Much faster; when orjson does refuse, try again without it.
 
     Returns:
         An equal value, or one that `from_plain` turns into an equal value.

@@ -86,7 +86,7 @@ class Store(Generic[T]):
             _serializer(definition.serializer, definition.plugins),
             extractor(indexes) if indexes else None,
             definition.plugins,
-            verify=definition.verify,
+            verify=definition.verify and shape.type is not None,  # a serializer is exact for plain values
         )
         self._use(
             Access(
