@@ -1,0 +1,189 @@
+"""The adapter: the primitives of the contract on a SQL database."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+from pydantic import ValidationError
+
+from daystore.abc import (
+    Aggregation,
+    Capabilities,
+    Clock,
+    Consistency,
+    Explanation,
+    GroupRow,
+    Health,
+    Limits,
+    Outcome,
+    Page,
+    Query,
+    Record,
+    StorageAdapter,
+    WriteBatch,
+    system_clock,
+)
+from daystore.abc.adapter import DEFAULT_TIMEOUT
+from daystore.abc.names import DEFAULT_NAMESPACE
+from daystore.errors import BackendUnavailable, ConfigError, StoreClosed
+from daystore_sql.aggregating import run_aggregate
+from daystore_sql.config import SQLConfig
+from daystore_sql.dialects.sqlite_database import SQLiteDatabase
+from daystore_sql.engine import Engine
+from daystore_sql.errors import BACKEND
+from daystore_sql.explaining import run_explain
+from daystore_sql.reading import run_count, run_query
+from daystore_sql.records import read_records
+from daystore_sql.session import Session, in_snapshot
+from daystore_sql.writing import check_sizes
+
+__all__ = ["SQLAdapter"]
+
+CAPABILITIES = Capabilities(
+    conditional=True,
+    atomic_batch=True,
+    transactions=True,
+    ttl=True,
+    query=True,
+    aggregate=True,
+    durable=True,
+    consistency=frozenset({"eventual", "bounded", "strong"}),
+    limits=Limits(max_batch=10_000),
+)
+
+
+class SQLAdapter(StorageAdapter):
+    """Records in a SQL database: SQLite, in a file or in memory.
+
+    A database in memory lives from `open` to `close`; each adapter has its own. A file is declared ``durable``
+    with the option ``synchronous="full"``: without it the last writes before a power failure may be lost, though
+    none to a crash of the process.
+
+    Args:
+        database: Which database.
+        namespace: As for `StorageAdapter`.
+        clock: As for `StorageAdapter`.
+        timeout: As for `StorageAdapter`.
+    """
+
+    name: ClassVar[str] = BACKEND
+    capabilities: Capabilities = CAPABILITIES
+
+    def __init__(
+        self,
+        database: SQLiteDatabase,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        clock: Clock = system_clock,
+        timeout: float | None = DEFAULT_TIMEOUT,
+    ) -> None:
+        super().__init__(namespace=namespace, clock=clock, timeout=timeout)
+        self.database = database
+        if database.is_memory or database.config.synchronous != "full":
+            self.capabilities = replace(CAPABILITIES, durable=False)
+        self._engine: Engine | None = None
+        self._changing = asyncio.Lock()  # opening and closing, one at a time
+
+    @classmethod
+    def from_url(  # type: ignore[override]  # the options are those that there are
+        cls,
+        url: str,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        clock: Clock = system_clock,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        **options: Any,
+    ) -> Self:
+        """Make a closed adapter.
+
+        Args:
+            url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:`` or ``sqlite://``.
+            namespace: As for `StorageAdapter`.
+            clock: As for `StorageAdapter`.
+            timeout: As for `StorageAdapter`.
+            **options: Those of `SQLConfig`.
+
+        Raises:
+            ConfigError: If the URL or an option cannot be used.
+        """
+        try:
+            config = SQLConfig(**options)
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            known = ", ".join(SQLConfig.model_fields)
+            raise ConfigError(f"options of the sql adapter: {problems}; there are: {known}") from None
+        return cls(SQLiteDatabase.from_url(url, config), namespace=namespace, clock=clock, timeout=timeout)
+
+    # --- Life ------------------------------------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        async with self._changing:
+            if self._engine is not None:
+                return  # opened by another task meanwhile
+            engine = Engine(self.database, self.namespace, self.clock)
+            await engine.start()
+            self._engine = engine
+            self._forgotten = weakref.finalize(self, engine.abandon)
+
+    async def _close(self) -> None:
+        async with self._changing:
+            engine, self._engine = self._engine, None
+            if engine is not None:
+                self._forgotten.detach()
+                await engine.close()
+
+    @property
+    def _opened(self) -> Engine:
+        engine = self._engine
+        if engine is None:
+            raise StoreClosed("the adapter was closed: open it again", backend=BACKEND)
+        return engine
+
+    async def _health(self) -> Health:
+        try:
+            detail = await self._opened.ask_writer("health", _check_health)
+        except BackendUnavailable as error:
+            return Health(False, {"error": error.message})
+        return Health(True, detail)
+
+    # --- The primitives --------------------------------------------------------------------------------------
+
+    async def _read(
+        self,
+        collection: str,
+        keys: Sequence[str],
+        consistency: Consistency,
+    ) -> list[Record | None]:
+        return await self._opened.read("read", read_records, collection, keys)
+
+    async def _write(self, batch: WriteBatch) -> list[Outcome]:
+        check_sizes(batch)
+        return await self._opened.write(batch)
+
+    async def _query(self, query: Query, consistency: Consistency) -> Page:
+        return await self._opened.read("query", in_snapshot, run_query, query)
+
+    async def _count(self, query: Query, consistency: Consistency) -> int:
+        return await self._opened.read("count", in_snapshot, run_count, query)
+
+    async def _aggregate(
+        self,
+        query: Query,
+        aggregation: Aggregation,
+        consistency: Consistency,
+    ) -> list[GroupRow]:
+        return await self._opened.read("aggregate", in_snapshot, run_aggregate, query, aggregation)
+
+    async def _explain(self, query: Query) -> Explanation:
+        return await self._opened.read("explain", in_snapshot, run_explain, query)
+
+
+def _check_health(session: Session) -> dict[str, str]:
+    session.execute(session.dialect.begin_write)
+    session.execute(session.statements.touch)
+    session.connection.rollback()
+    return session.dialect.about(session.connection)

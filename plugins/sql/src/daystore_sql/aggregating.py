@@ -1,0 +1,215 @@
+"""Aggregations, computed by the database.
+
+Integers are summed in two halves, because their sum can have more bits than any integer of a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column
+
+from daystore.abc import (
+    Aggregate,
+    Aggregation,
+    FieldValue,
+    Function,
+    GroupRow,
+    Instant,
+    Query,
+    Scalar,
+    from_instant,
+)
+from daystore.abc.evaluate import evaluate_aggregate, group_key
+from daystore_sql.catalog import CollectionNames
+from daystore_sql.dialects.base import Dialect
+from daystore_sql.encoding import LIST, SINGLES, decode_scalar, type_range, unpack_fields
+from daystore_sql.planning import Access
+from daystore_sql.predicate import FALSE, OWN, Leaf, is_large, normalise
+from daystore_sql.reading import Search, by_key
+from daystore_sql.schema import ds_field
+from daystore_sql.selects import Found, form_of
+from daystore_sql.session import Session
+
+__all__ = ["run_aggregate"]
+
+_HALF: ColumnElement[int] = literal_column("32")
+_LOW_HALF: ColumnElement[int] = literal_column("4294967295")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A column of the records that are aggregated.
+
+    Attributes:
+        kind: ``key``, ``created_at``, ``updated_at``, ``field``, or ``nothing`` for a field that no record has.
+        field: Number of the field.
+        floats: Whether it is summed and there are floats in it, anywhere in the collection.
+    """
+
+    kind: str
+    field: int = 0
+    floats: bool = False
+
+
+Columns: TypeAlias = "dict[str, tuple[Slot, ColumnElement[Any] | None, Any]]"
+"""By name: the slot, the column that tells its values apart, and the columns of its index entry."""
+
+
+def run_aggregate(session: Session, query: Query, aggregation: Aggregation, now: Instant) -> list[GroupRow]:
+    """Compute an aggregation over what a query finds; inside a transaction."""
+    names = session.catalog.collection(query.collection)
+    node = FALSE if names is None else normalise(query.where, names)
+    if names is None or node == FALSE:
+        return evaluate_aggregate((), query, aggregation)
+    search = Search(session, names, now)
+    if is_large(node):
+        return evaluate_aggregate(search.everything(), query, aggregation)
+    slots = _slots(aggregation, names, search)
+    access = search.access(by_key(node), limited=False)
+    rows = [
+        _group_row(row, aggregation, slots, session)
+        for row in _fetch(session, search, access, aggregation, slots)
+        if row[0]
+        or not aggregation.group_by  # without a column to group by, SQL makes a group of nothing, too
+    ]
+    return sorted(rows, key=lambda row: group_key(row.group))
+
+
+def _slots(aggregation: Aggregation, names: CollectionNames, search: Search) -> dict[str, Slot]:
+    functions = [a for a in aggregation.functions.values() if a.field is not None]
+    summed = {a.field for a in functions if a.function is Function.SUM or a.function is Function.AVG}
+    wanted = dict.fromkeys((*aggregation.group_by, *(str(a.field) for a in functions)))
+    return {name: _slot(name, names, search, is_summed=name in summed) for name in wanted}
+
+
+def _slot(name: str, names: CollectionNames, search: Search, *, is_summed: bool) -> Slot:
+    if name in OWN:
+        return Slot(name)
+    field = names.field(name)
+    if field is None:
+        return Slot("nothing")
+    low, high = type_range(0.0)
+    floats = is_summed and search.size_of(Leaf("field", field, low=low, high=high), 1) > 0
+    return Slot("field", field, floats)
+
+
+def _fetch(
+    session: Session, search: Search, access: Access, aggregation: Aggregation, slots: dict[str, Slot]
+) -> list[Sequence[Any]]:
+    order = list(slots)
+    functions = tuple(
+        (a.function.value, -1 if a.field is None else order.index(a.field))
+        for a in aggregation.functions.values()
+    )
+    forms = tuple((slot.kind, slot.floats) for slot in slots.values())
+    key = ("aggregate", form_of(access), forms, len(aggregation.group_by), functions)
+    values = search.values(access) | {"singles": SINGLES}
+    values.update({f"slot_{n}": slot.field for n, slot in enumerate(slots.values())})
+    build = lambda: _select(access, aggregation, slots, session.dialect)  # noqa: E731
+    return session.run(key, build, values).fetchall()
+
+
+# --- The statement -------------------------------------------------------------------------------------------
+
+
+def _select(
+    access: Access, aggregation: Aggregation, slots: dict[str, Slot], dialect: Dialect
+) -> Select[Any]:
+    found = Found(access, dialect, "all")
+    source = found.source
+    columns: Columns = {}
+    for n, (name, slot) in enumerate(slots.items()):
+        if slot.kind == "field":
+            entry = ds_field.alias(f"v{n}")
+            of_record = and_(entry.c.record == found.row.number, entry.c.field == bindparam(f"slot_{n}"))
+            single = entry.c.sort_key < bindparam("singles")
+            source = source.outerjoin(entry, and_(of_record, single))
+            columns[name] = slot, entry.c.sort_key, entry.c
+        elif slot.kind == "key":
+            columns[name] = slot, found.row.key, None
+        else:
+            columns[name] = slot, None if slot.kind == "nothing" else found.row.value(slot.kind), None
+    groups = [column for name in aggregation.group_by if (column := columns[name][1]) is not None]
+    results = [c for a in aggregation.functions.values() for c in _results(a, columns, dialect)]
+    return found.select(func.count(), *groups, *results, source=source).group_by(*groups)
+
+
+def _results(aggregate: Aggregate, columns: Columns, dialect: Dialect) -> Iterator[ColumnElement[Any]]:
+    """Yield the columns that one function is made of; `_result` reads them."""
+    function = aggregate.function
+    if aggregate.field is None:
+        return
+    slot, column, entry = columns[aggregate.field]
+    if column is None:
+        return
+    if function is Function.COUNT:
+        yield func.count(column)
+    elif function is Function.MIN or function is Function.MAX:
+        if slot.kind == "field":
+            column = case((column < bindparam("scalars"), column))
+        yield func.min(column) if function is Function.MIN else func.max(column)
+    elif slot.kind == "field":
+        yield func.count(entry.whole)
+        yield func.sum(entry.whole.bitwise_rshift(_HALF))
+        yield func.sum(entry.whole.bitwise_and(_LOW_HALF))
+        if slot.floats:
+            yield func.count(entry.real)
+            yield dialect.float_sum(func.coalesce(entry.real, entry.whole))
+
+
+# --- Its rows ------------------------------------------------------------------------------------------------
+
+
+def _group_row(
+    row: Sequence[Any], aggregation: Aggregation, slots: dict[str, Slot], session: Session
+) -> GroupRow:
+    cells = iter(row)
+    records = next(cells)
+    group = tuple(_group_value(name, slots[name], cells, session) for name in aggregation.group_by)
+    values = {
+        alias: records if a.field is None else _result(a.function, slots[a.field], cells)
+        for alias, a in aggregation.functions.items()
+    }
+    return GroupRow(group, values)
+
+
+def _group_value(name: str, slot: Slot, cells: Iterator[Any], session: Session) -> FieldValue | None:
+    if slot.kind == "nothing":
+        return None
+    cell = next(cells)
+    if slot.kind == "field" and cell is not None and cell[0] == LIST:
+        # The index knows a list by its digest; some record has it in full.
+        (packed,) = session.execute(session.statements.list_of, (slot.field, cell)).fetchone()
+        return unpack_fields(packed)[name]
+    return _value(slot, cell)
+
+
+def _value(slot: Slot, cell: Any) -> Scalar | None:
+    if cell is None:
+        return None
+    if slot.kind == "field":
+        return decode_scalar(cell)
+    return str(cell, "utf-8") if slot.kind == "key" else from_instant(cell)
+
+
+def _result(function: Function, slot: Slot, cells: Iterator[Any]) -> Scalar | None:
+    numeric = function is Function.SUM or function is Function.AVG
+    if slot.kind == "nothing" or (numeric and slot.kind != "field"):
+        return 0 if function is Function.COUNT or function is Function.SUM else None
+    first = next(cells)
+    if function is Function.COUNT:
+        return int(first)
+    if not numeric:
+        return _value(slot, first)
+    high, low = next(cells), next(cells)
+    count, total = first, ((high or 0) << 32) + (low or 0)
+    if slot.floats:
+        floats, float_total = next(cells), next(cells)
+        count += floats
+        total = float_total if floats else total
+    if function is Function.SUM:
+        return total
+    return total / count if count else None

@@ -1,0 +1,31 @@
+"""The options of the adapter."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["SQLConfig"]
+
+
+class SQLConfig(BaseModel):
+    """Options of a SQL backend.
+
+    Attributes:
+        synchronous: ``normal``: an acknowledged write survives a crash of the process, and the last ones before
+            a power failure may be lost; ``full``: they survive that too, at the price of waiting for the disk.
+        busy_timeout: Seconds to wait while another process holds a lock.
+        readers: Most reads to run at the same time.
+        cache_mib: Memory for pages of the database, in MiB, for each connection: one that writes and one for
+            each reader that was ever needed at the same time.
+        sweep_interval: Seconds between two searches for expired records whose space can be reclaimed.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    synchronous: Literal["normal", "full"] = "normal"
+    busy_timeout: float = Field(default=5.0, ge=0, le=3600)
+    readers: int = Field(default=4, ge=1, le=64)
+    cache_mib: int = Field(default=8, ge=1, le=65536)
+    sweep_interval: float = Field(default=10.0, ge=0)

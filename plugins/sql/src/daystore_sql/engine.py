@@ -1,0 +1,135 @@
+"""From the event loop to the lanes and back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from daystore.abc import Clock, Outcome, WriteBatch
+from daystore.errors import StoreClosed
+from daystore_sql.dialects.sqlite import SQLITE
+from daystore_sql.dialects.sqlite_database import SQLiteDatabase
+from daystore_sql.errors import BACKEND
+from daystore_sql.jobs import Job, Write
+from daystore_sql.lanes import Lane, ReadLanes, WriteLane
+from daystore_sql.layout import prepare
+from daystore_sql.session import Session
+
+__all__ = ["Engine"]
+
+T = TypeVar("T")
+
+
+class Engine:
+    """One open database: its lanes, and the way there.
+
+    A database in memory has one connection, so its writer reads, too.
+
+    Args:
+        database: Which database.
+        namespace: The namespace that the adapter was opened in.
+        clock: Where the present instant comes from.
+    """
+
+    def __init__(self, database: SQLiteDatabase, namespace: str, clock: Clock) -> None:
+        config, memory = database.config, database.is_memory
+        self._process = os.getpid()
+        self._is_open = True
+        connect = partial(_connect, database, namespace, clock)
+        self._writer = WriteLane(
+            partial(connect, writes=True),
+            "daystore-sql-writer",
+            clock,
+            int(config.sweep_interval * 1_000_000),
+            keep=memory,
+        )
+        self._readers = (
+            None
+            if memory
+            else ReadLanes(partial(connect, writes=False), config.readers, "daystore-sql-reader")
+        )
+
+    async def start(self) -> None:
+        """Open the database and bring its layout up to date.
+
+        Raises:
+            BackendUnavailable: If it cannot be opened.
+        """
+        self._writer.start()
+        try:
+            await self._put(Job("open", _prepare))
+        except BaseException:
+            self.abandon()
+            raise
+
+    async def read(self, operation: str, work: Callable[..., T], *arguments: object) -> T:
+        """Do something that only reads, on a connection that is free."""
+        job = Job(operation, work, *arguments)
+        if self._readers is None:
+            waiting = self._put(job)
+        else:
+            self._check()
+            self._readers.put(job)
+            waiting = job.future
+        result: T = await waiting
+        return result
+
+    async def write(self, batch: WriteBatch) -> list[Outcome]:
+        """Apply a batch, together with those that wait at the same time."""
+        outcomes: list[Outcome] = await self._put(Write(batch))
+        return outcomes
+
+    async def ask_writer(self, operation: str, work: Callable[..., T], *arguments: object) -> T:
+        """Do something on the writing connection, in its turn."""
+        result: T = await self._put(Job(operation, work, *arguments))
+        return result
+
+    async def close(self) -> None:
+        """Do what waits, then close the connections and end the threads; the writer last."""
+        self._is_open = False
+        if self._readers is not None:
+            await _ended(self._readers.all())
+        await _ended([self._writer])
+
+    def abandon(self) -> None:
+        """Have the threads end when they have done what waits, without waiting for them."""
+        self._is_open = False
+        for lane in (*(self._readers.all() if self._readers is not None else ()), self._writer):
+            lane.end(None)
+
+    def _put(self, job: Job) -> asyncio.Future[Any]:
+        self._check()
+        self._writer.inbox.put(job)
+        return job.future
+
+    def _check(self) -> None:
+        if not self._is_open:
+            raise StoreClosed("the adapter was closed: open it again", backend=BACKEND)
+        if os.getpid() != self._process:
+            raise StoreClosed(
+                "the adapter was opened before this process was forked from another: "
+                "open one in each process",
+                backend=BACKEND,
+            )
+
+
+def _connect(
+    database: SQLiteDatabase, namespace: str, clock: Clock, is_abandoned: Callable[[], bool], *, writes: bool
+) -> Session:
+    return Session(SQLITE, database.connect(is_abandoned, writes=writes), namespace, clock)
+
+
+def _prepare(session: Session) -> None:
+    prepare(session.connection, session.dialect)
+
+
+async def _ended(lanes: Sequence[Lane]) -> None:
+    jobs = [Job("close", _prepare) for _ in lanes]  # settled by the lanes when they end
+    for lane, job in zip(lanes, jobs, strict=True):
+        lane.end(job)
+    for lane, job in zip(lanes, jobs, strict=True):
+        await job.future
+        lane.join()

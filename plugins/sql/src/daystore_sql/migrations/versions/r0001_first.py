@@ -1,0 +1,85 @@
+"""The first layout."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Make all tables."""
+    _names()
+    _records()
+    _fields()
+
+
+def _names() -> None:
+    op.create_table(
+        "ds_scope",
+        sa.Column("id", _ID, primary_key=True),
+        sa.Column("namespace", sa.LargeBinary(128), nullable=False),
+        sa.Column("collection", sa.LargeBinary(63), nullable=False),
+        sa.UniqueConstraint("namespace", "collection", name="ds_scope_collection"),
+    )
+    op.create_table(
+        "ds_name",
+        sa.Column("id", _ID, primary_key=True),
+        sa.Column("scope", _ID, nullable=False),
+        sa.Column("name", sa.LargeBinary(128), nullable=False),
+        sa.UniqueConstraint("scope", "name", name="ds_name_name"),
+    )
+    op.create_table(
+        "ds_shape",
+        sa.Column("id", _ID, primary_key=True),
+        sa.Column("scope", _ID, nullable=False),
+        sa.Column("digest", sa.LargeBinary(16), nullable=False),
+        sa.Column("fields", sa.LargeBinary, nullable=False),
+        sa.UniqueConstraint("scope", "digest", name="ds_shape_digest"),
+    )
+
+
+def _records() -> None:
+    op.create_table(
+        "ds_record",
+        sa.Column("id", _ID, primary_key=True),
+        sa.Column("scope", _ID, nullable=False),
+        sa.Column("key", sa.LargeBinary(256), nullable=False),
+        sa.Column("shape", _ID, nullable=False),
+        sa.Column("version", sa.LargeBinary(256), nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("updated_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger),
+        sa.Column("meta", sa.LargeBinary),
+        sa.Column("fields", sa.LargeBinary),
+        sa.Column("intent", sa.LargeBinary),
+        sa.Column("value", sa.LargeBinary, nullable=False),
+    )
+    op.create_index("ds_record_key", "ds_record", ["scope", "key"], unique=True)
+    op.create_index("ds_record_shape", "ds_record", ["shape", "key"])
+    op.create_index("ds_record_created", "ds_record", ["scope", "created_at", "key"])
+    op.create_index("ds_record_updated", "ds_record", ["scope", "updated_at", "key"])
+    for index, columns, column in (
+        ("ds_record_expires", ["expires_at"], "expires_at"),
+        ("ds_record_intent", ["scope", "key"], "intent"),
+    ):
+        some = sa.text(f"{column} IS NOT NULL")
+        op.create_index(index, "ds_record", columns, sqlite_where=some, postgresql_where=some)
+
+
+def _fields() -> None:
+    op.create_table(
+        "ds_field",
+        sa.Column("record", _ID, primary_key=True, autoincrement=False),
+        sa.Column("field", _ID, primary_key=True, autoincrement=False),
+        sa.Column("sort_key", sa.LargeBinary(1025), primary_key=True),
+        sa.Column("key", sa.LargeBinary(256), nullable=False),
+        sa.Column("whole", sa.BigInteger),
+        sa.Column("real", sa.Double),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ds_field_sort", "ds_field", ["field", "sort_key", "key"])

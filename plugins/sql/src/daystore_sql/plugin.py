@@ -1,0 +1,30 @@
+"""What this distribution brings, told without loading a driver."""
+
+from __future__ import annotations
+
+from daystore.hookspecs import AdapterSpec, hookimpl
+
+DAYSTORE_PLUGIN_API = 1
+
+
+@hookimpl
+def daystore_adapters() -> list[AdapterSpec]:
+    """Return the SQL backend."""
+    return [
+        AdapterSpec(
+            name="sql",
+            schemes=("sqlite",),
+            factory="daystore_sql.adapter:SQLAdapter",
+            config="daystore_sql.config:SQLConfig",
+            summary="SQLite, in a file or in memory",
+            capabilities=(
+                "conditional",
+                "atomic_batch",
+                "transactions",
+                "ttl",
+                "query",
+                "aggregate",
+                "durable",
+            ),
+        )
+    ]

@@ -1,0 +1,303 @@
+"""From an access to the text of a statement.
+
+Which statement it is follows from the form of the access alone; what is looked for is in its parameters. So a text
+is built once for a form, and every later query of that form uses the text that is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from itertools import count
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    false,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    union,
+)
+
+from daystore_sql.dialects.base import Dialect
+from daystore_sql.encoding import SCALARS
+from daystore_sql.planning import Access
+from daystore_sql.predicate import AllOf, Leaf, Node, NoneOf, leaves
+from daystore_sql.schema import ds_field, ds_record
+from daystore_sql.statements import is_alive
+
+__all__ = ["Alive", "Found", "Row", "count_select", "form_of", "pick_select", "size_select", "values_of"]
+
+Alive: TypeAlias = Literal["each", "all"]
+"""How expired records are kept out: by looking at each record that is found, which is best for a few, or by the
+set of all that have expired, which saves looking at the records of many."""
+
+_ONE: ColumnElement[int] = literal_column("1")
+_INDEXES = {
+    "key": "ds_record_key",
+    "created_at": "ds_record_created",
+    "updated_at": "ds_record_updated",
+    "shape": "ds_record_shape",
+    "field": "ds_field_sort",
+}
+
+
+# --- Forms and values ----------------------------------------------------------------------------------------
+
+
+def form_of(access: Access) -> Hashable:
+    """Return what the text of a statement over an access depends on."""
+    part = access.part
+    same = access.arms[0].column == (part.kind, part.field)
+    arms = tuple(map(_leaf_form, access.arms))
+    return arms, access.merged, _form(access.rest), part.kind, part.descending, same
+
+
+def _form(node: Node) -> Hashable:
+    if isinstance(node, Leaf):
+        return _leaf_form(node)
+    if isinstance(node, NoneOf):
+        return "not", _leaf_form(node.leaf)
+    return type(node) is AllOf, tuple(map(_form, node.terms))
+
+
+def _leaf_form(leaf: Leaf) -> tuple[str, int]:
+    return leaf.kind, _places(leaf)
+
+
+def _places(leaf: Leaf) -> int:
+    """How many parameters stand for the points of a leaf: a power of two, so that there are few texts."""
+    size = len(leaf.points)
+    if leaf.kind == "shape":
+        return min(size, 2)
+    return size if size < 2 else 1 << (size - 1).bit_length()
+
+
+def values_of(access: Access, dialect: Dialect) -> dict[str, object]:
+    """Return the parameters that stand for the leaves of an access."""
+    values: dict[str, object] = {"order_field": access.part.field, "scalars": SCALARS[1]}
+    for n, leaf in enumerate((*access.arms, *leaves(access.rest))):
+        values[f"field_{n}"] = leaf.field
+        places = _places(leaf)
+        if not places:
+            values[f"low_{n}"], values[f"high_{n}"] = leaf.low, leaf.high
+        elif leaf.kind == "shape" and places > 1:
+            values[f"points_{n}"] = dialect.number_list(leaf.points)  # type: ignore[arg-type]
+        else:
+            padded = leaf.points + leaf.points[-1:] * (places - len(leaf.points))
+            values.update({f"point_{n}_{i}": place for i, place in enumerate(padded)})
+    return values
+
+
+# --- Building ------------------------------------------------------------------------------------------------
+
+
+class Row:
+    """The record that an entry of an index stands for, inside a statement.
+
+    Args:
+        number: Column with the number of the record.
+        key: Column with its key.
+        record: The record itself, where it is what is read.
+        entry: The entry of the index of fields, where it is what is read.
+    """
+
+    def __init__(
+        self,
+        number: ColumnElement[Any],
+        key: ColumnElement[Any],
+        record: FromClause | None = None,
+        entry: FromClause | None = None,
+    ) -> None:
+        self.number = number
+        self.key = key
+        self.entry = entry
+        self._record = record
+
+    def satisfies(self, condition: Callable[[FromClause], ColumnElement[bool]]) -> ColumnElement[bool]:
+        """Whether a condition holds for the record."""
+        if self._record is not None:
+            return condition(self._record)
+        record = ds_record.alias("r")
+        return exists(select(_ONE).select_from(record).where(record.c.id == self.number, condition(record)))
+
+    def value(self, name: str) -> ColumnElement[Any]:
+        """Return a column of the record."""
+        if self._record is not None:
+            return self._record.c[name]
+        record = ds_record.alias("r")
+        return select(record.c[name]).where(record.c.id == self.number).scalar_subquery()
+
+
+class Found:
+    """The records that an access finds, inside a statement.
+
+    Args:
+        access: The access.
+        dialect: Of the database.
+        alive: How expired records are kept out.
+        arm: Which of its arms is meant; all of them, united, if none is named.
+    """
+
+    def __init__(self, access: Access, dialect: Dialect, alive: Alive, arm: int | None = None) -> None:
+        self.source: FromClause
+        self._dialect = dialect
+        self._numbers = count(len(access.arms))
+        self._hints: list[tuple[FromClause, str]] = []
+        self.conditions: list[ColumnElement[bool]] = []
+        one = 0 if len(access.arms) == 1 else arm
+        self.row = self._united(access.arms) if one is None else self._one(access.arms[one], one)
+        self.conditions.append(self._condition(access.rest))
+        self.conditions.append(self._alive(alive))
+
+    def select(self, *columns: ColumnElement[Any], source: FromClause | None = None) -> Select[Any]:
+        """Select columns of what is found."""
+        query = select(*columns).select_from(self.source if source is None else source)
+        return self._hinted(query).where(*self.conditions)
+
+    def entries(self) -> Select[Any]:
+        """Select 1 for each entry of the first index, whatever it stands for."""
+        query = self._hinted(select(_ONE).select_from(self.source))
+        return query.where(self.conditions[0])
+
+    def _hinted(self, query: Select[Any]) -> Select[Any]:
+        for table, index in self._hints:
+            query = self._dialect.hinted(query, table, index)
+        return query
+
+    def _one(self, leaf: Leaf, n: int) -> Row:
+        self.source, row, condition = self._read(leaf, n)
+        self._hints.append((self.source, _INDEXES[leaf.kind]))
+        self.conditions.append(condition)
+        return row
+
+    def _united(self, arms: Sequence[Leaf]) -> Row:
+        queries = []
+        for n, leaf in enumerate(arms):
+            table, row, condition = self._read(leaf, n)
+            query = select(row.number.label("record"), row.key.label("key")).where(condition)
+            queries.append(self._dialect.hinted(query, table, _INDEXES[leaf.kind]))
+        self.source = union(*queries).subquery("u")
+        return Row(self.source.c.record, self.source.c.key)
+
+    def _read(self, leaf: Leaf, n: int) -> tuple[FromClause, Row, ColumnElement[bool]]:
+        if leaf.kind == "field":
+            entry = ds_field.alias("d")
+            condition = and_(
+                entry.c.field == bindparam(f"field_{n}"), self._within(entry.c.sort_key, leaf, n)
+            )
+            return entry, Row(entry.c.record, entry.c.key, entry=entry), condition
+        record = ds_record.alias("d")
+        condition = self._within(record.c[leaf.kind], leaf, n)
+        if leaf.kind != "shape":  # a shape belongs to one collection
+            condition = and_(record.c.scope == bindparam("scope"), condition)
+        return record, Row(record.c.id, record.c.key, record), condition
+
+    def _condition(self, node: Node) -> ColumnElement[bool]:
+        if isinstance(node, Leaf):
+            return self._leaf_condition(node)
+        if isinstance(node, NoneOf):
+            return not_(self._leaf_condition(node.leaf))
+        terms = [self._condition(term) for term in node.terms]
+        return and_(true(), *terms) if isinstance(node, AllOf) else or_(false(), *terms)
+
+    def _leaf_condition(self, leaf: Leaf) -> ColumnElement[bool]:
+        n = next(self._numbers)
+        if leaf.kind == "field":
+            entry = ds_field.alias("x")
+            of_record = (entry.c.record == self.row.number, entry.c.field == bindparam(f"field_{n}"))
+            within = self._within(entry.c.sort_key, leaf, n)
+            return exists(select(_ONE).select_from(entry).where(*of_record, within))
+        if leaf.kind == "key":
+            return self._within(self.row.key, leaf, n)
+        return self.row.satisfies(lambda record: self._within(record.c[leaf.kind], leaf, n))
+
+    def _within(self, column: ColumnElement[Any], leaf: Leaf, n: int) -> ColumnElement[bool]:
+        places = _places(leaf)
+        if not places:
+            return and_(column >= bindparam(f"low_{n}"), column < bindparam(f"high_{n}"))
+        if places == 1:
+            return column == bindparam(f"point_{n}_0")
+        if leaf.kind == "shape":
+            return column.in_(self._dialect.numbers(bindparam(f"points_{n}")))
+        points: list[BindParameter[Any]] = [bindparam(f"point_{n}_{i}") for i in range(places)]
+        return column.in_(points)
+
+    def _alive(self, alive: Alive) -> ColumnElement[bool]:
+        if alive == "each":
+            return self.row.satisfies(is_alive)
+        expired = ds_record.alias("e")
+        return self.row.number.not_in(select(expired.c.id).where(expired.c.expires_at <= bindparam("now")))
+
+
+def pick_select(access: Access, dialect: Dialect, alive: Alive, *, reverse_ties: bool) -> Select[Any]:
+    """Select number, key and, unless the order is by key, the column that orders.
+
+    Args:
+        access: How the records are found.
+        dialect: Of the database.
+        alive: How expired records are kept out.
+        reverse_ties: Order ties by descending key, as an index read backwards does.
+    """
+    if access.merged:
+        return _merged_select(access, dialect, alive)
+    part, found = access.part, Found(access, dialect, alive)
+    row = found.row
+    key = row.key.desc() if reverse_ties or (part.kind == "key" and part.descending) else row.key.asc()
+    if part.kind == "key":
+        query = found.select(row.number, row.key).order_by(key)
+    else:
+        place = _place(access, row)
+        query = found.select(row.number, row.key, place).order_by(
+            place.desc() if part.descending else place.asc(), key
+        )
+    return query.limit(bindparam("limit")).offset(bindparam("offset"))
+
+
+def _merged_select(access: Access, dialect: Dialect, alive: Alive) -> Select[Any]:
+    """Read each index by key, as far as ``reach``, and merge."""
+    descending, firsts = access.part.descending, []
+    for arm in range(len(access.arms)):
+        found = Found(access, dialect, alive, arm)
+        row = found.row
+        query = found.select(row.number.label("record"), row.key.label("key"))
+        first = query.order_by(row.key.desc() if descending else row.key.asc()).limit(bindparam("reach"))
+        firsts.append(select(first.subquery(f"u{arm}")))
+    united = union(*firsts).subquery("u").c
+    key = united.key.desc() if descending else united.key.asc()
+    return (
+        select(united.record, united.key).order_by(key).limit(bindparam("limit")).offset(bindparam("offset"))
+    )
+
+
+def _place(access: Access, row: Row) -> ColumnElement[Any]:
+    part = access.part
+    if part.kind != "field":
+        return row.value(part.kind).label("place")
+    if row.entry is not None and access.arms[0].column == ("field", part.field):
+        return row.entry.c.sort_key
+    entry = ds_field.alias("o")
+    of_record = (entry.c.record == row.number, entry.c.field == bindparam("order_field"))
+    scalar = entry.c.sort_key < bindparam("scalars")
+    return select(entry.c.sort_key).where(*of_record, scalar).scalar_subquery().label("place")
+
+
+def count_select(access: Access, dialect: Dialect) -> Select[Any]:
+    """Select how many records an access finds."""
+    found = Found(access, dialect, "all")
+    return found.select(func.count())
+
+
+def size_select(access: Access, dialect: Dialect) -> Select[Any]:
+    """Select how many entries an index has in a span, expired ones too, up to ``limit``."""
+    found = Found(access, dialect, "each")
+    return select(func.count()).select_from(found.entries().limit(bindparam("limit")).subquery("n"))

@@ -1,0 +1,244 @@
+"""Batches of changes, on the thread of the writing connection and inside a transaction of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from daystore.abc import ABSENT, ANY, KEEP, CheckQuery, Delete, FieldValue, Instant, Outcome, Put, WriteBatch
+from daystore.abc.names import RESERVED_FIELDS
+from daystore.abc.record import Operation
+from daystore.errors import LimitExceeded, VersionConflict
+from daystore_sql.catalog import CollectionNames
+from daystore_sql.encoding import MAX_INT, MIN_INT, index_entries, pack_fields, unpack_fields
+from daystore_sql.errors import BACKEND
+from daystore_sql.reading import run_query
+from daystore_sql.records import pack_meta, rows_by_key
+from daystore_sql.session import Session
+
+__all__ = ["apply_batch", "check_sizes"]
+
+Row: TypeAlias = tuple[object, ...]
+"""The parameters of a statement."""
+
+
+class Old(NamedTuple):
+    """A row that is there, alive or not.
+
+    Attributes:
+        key: Its key.
+        number: Its number.
+        version: Its version.
+        expires_at: Its expiry.
+        shape: Number of its shape.
+        fields: Its fields, packed.
+    """
+
+    key: str
+    number: int
+    version: str
+    expires_at: Instant | None
+    shape: int
+    fields: bytes | None
+
+    def is_alive(self, now: Instant) -> bool:
+        """Tell whether it still exists at `now`."""
+        return self.expires_at is None or now < self.expires_at
+
+
+def check_sizes(batch: WriteBatch) -> None:
+    """Refuse what no column can hold, before anything is sent.
+
+    Raises:
+        LimitExceeded: If an expiry is out of range.
+    """
+    for operation in batch.operations:
+        expiry = operation.expires_at if type(operation) is Put else None
+        if type(expiry) is int and not MIN_INT <= expiry <= MAX_INT:
+            raise LimitExceeded(
+                "an expiry that far away cannot be stored",
+                limit="int64",
+                actual=expiry.bit_length() + 1,
+                maximum=64,
+                backend=BACKEND,
+                operation="write",
+            )
+
+
+def apply_batch(session: Session, batch: WriteBatch, now: Instant) -> list[Outcome]:
+    """Apply a batch, all expectations judged against the state before it.
+
+    Raises:
+        VersionConflict: If an expectation of an atomic batch does not hold. Nothing was changed.
+    """
+    operations = batch.operations
+    found = _find(session, operations)
+    alive = [old if old is not None and old.is_alive(now) else None for old in found]
+    conflicts = [
+        None if _holds(operation, old) else _conflict(operation, index, old)
+        for index, (operation, old) in enumerate(zip(operations, alive, strict=True))
+    ]
+    if batch.atomic:
+        for conflict in conflicts:
+            if conflict is not None:
+                raise conflict
+        for check in batch.queries:
+            _check_query(session, check, now)
+    work = _Work(session, now)
+    outcomes = []
+    for operation, old, live, conflict in zip(operations, found, alive, conflicts, strict=True):
+        if conflict is not None:
+            outcomes.append(Outcome(None, False, conflict))
+            continue
+        version = None
+        if type(operation) is Put:
+            work.put(operation, old, live)
+            version = operation.version
+        elif type(operation) is Delete and old is not None:
+            work.delete(old)
+        outcomes.append(Outcome(version, live is not None))
+    work.execute()
+    return outcomes
+
+
+def _find(session: Session, operations: Sequence[Operation]) -> list[Old | None]:
+    """Return the row that each operation meets."""
+    texts = session.statements
+    if len(operations) == 1:
+        operation = operations[0]
+        names = session.catalog.collection(operation.collection)
+        if names is None:
+            return [None]
+        row = session.execute(texts.find, (names.scope, operation.key.encode())).fetchone()
+        return [None if row is None else Old._make(row)]
+    keys: dict[str, list[str]] = {}
+    for operation in operations:
+        keys.setdefault(operation.collection, []).append(operation.key)
+    found: dict[tuple[str, str], Old] = {}
+    for collection, some in keys.items():
+        names = session.catalog.collection(collection)
+        if names is not None:
+            for row in rows_by_key(session, names.scope, some, (), many=texts.find_many, few=texts.find_few):
+                found[collection, row[0]] = Old._make(row)
+    return [found.get((operation.collection, operation.key)) for operation in operations]
+
+
+def _holds(operation: Operation, live: Old | None) -> bool:
+    expect = operation.expect
+    if expect is ANY:
+        return True
+    if expect is ABSENT:
+        return live is None
+    return live is not None and live.version == expect
+
+
+def _conflict(operation: Operation, index: int, live: Old | None) -> VersionConflict:
+    return VersionConflict(
+        key=operation.key,
+        collection=operation.collection,
+        current=None if live is None else live.version,
+        index=index,
+        backend=BACKEND,
+        operation="write",
+    )
+
+
+def _check_query(session: Session, check: CheckQuery, now: Instant) -> None:
+    page = run_query(session, check.query, now)
+    if [(record.key, record.version) for record in page.records] != list(check.found):
+        raise VersionConflict(
+            "a query that this batch depends on finds something else now",
+            collection=check.query.collection,
+            backend=BACKEND,
+            operation="write",
+        )
+
+
+class _Work:
+    """Collects what a batch changes, and changes it with one statement for each kind of change."""
+
+    def __init__(self, session: Session, now: Instant) -> None:
+        self._session = session
+        self._now = now
+        self._last_number: int | None = None
+        self._deleted: list[Row] = []
+        self._inserted: list[Row] = []
+        self._updated: dict[tuple[bool, bool], list[Row]] = {}
+        self._entries_deleted: list[Row] = []
+        self._entries_inserted: list[Row] = []
+
+    def put(self, put: Put, old: Old | None, live: Old | None) -> None:
+        """Write a record."""
+        names = self._session.catalog.added(put.collection)
+        expires_at = put.expires_at
+        if expires_at is KEEP:
+            expires_at = None if live is None else live.expires_at
+        fields = pack_fields(put.fields)
+        version, meta, now = put.version.encode(), pack_meta(put), self._now
+        if old is None:
+            number, key = self._new_number(), put.key.encode()
+            shape = self._change_entries(number, key, None, put, names)
+            times = (now, now, expires_at)
+            content = (meta, fields, put.intent, put.value)
+            self._inserted.append((number, names.scope, key, shape, version, *times, *content))
+            return
+        shape = old.shape
+        if fields != old.fields:
+            shape = self._change_entries(old.number, put.key.encode(), old.fields, put, names)
+        head = (now, expires_at, version, meta, fields, put.intent, put.value)
+        if shape == old.shape and live is not None:
+            self._updated.setdefault((False, False), []).append((*head, old.number))
+            return
+        reshaped, recreated = shape != old.shape, live is None
+        tail = (*((shape,) * reshaped), *((now,) * recreated), old.number)
+        self._updated.setdefault((reshaped, recreated), []).append((*head, *tail))
+
+    def delete(self, old: Old) -> None:
+        """Delete a record."""
+        self._deleted.append((old.number,))
+
+    def execute(self) -> None:
+        """Change what was collected."""
+        texts = self._session.statements
+        self._run(texts.delete_fields, self._deleted)
+        self._run(texts.delete_record, self._deleted)
+        self._run(texts.insert_record, self._inserted)
+        for (shape, created), rows in self._updated.items():
+            self._run(texts.update_record(shape=shape, created=created), rows)
+        self._run(texts.delete_field, self._entries_deleted)
+        self._run(texts.insert_field, self._entries_inserted)
+
+    def _run(self, text: str, rows: list[Row]) -> None:
+        if len(rows) == 1:
+            self._session.execute(text, rows[0])
+        elif rows:
+            self._session.connection.executemany(text, rows)
+
+    def _new_number(self) -> int:
+        # No other writer comes between, so the numbers after the highest one are ours.
+        if self._last_number is None:
+            (highest,) = self._session.execute(self._session.statements.last_record).fetchone()
+            self._last_number = highest or 0
+        self._last_number += 1
+        return self._last_number
+
+    def _change_entries(
+        self, number: int, key: bytes, before: bytes | None, put: Put, names: CollectionNames
+    ) -> int:
+        """Change the index entries of a record from those of its packed fields; return its shape."""
+        after = _indexed(put.fields)
+        new = index_entries([(names.added_field(name), value) for name, value in after.items()])
+        if before is not None:
+            known = _indexed(unpack_fields(before))
+            old = index_entries([(names.added_field(name), value) for name, value in known.items()])
+            self._entries_deleted += [(number, *entry) for entry in old.keys() - new.keys()]
+            new = {entry: numbers for entry, numbers in new.items() if entry not in old}
+        self._entries_inserted += [(number, *entry, key, *numbers) for entry, numbers in new.items()]
+        return names.added_shape(after)
+
+
+def _indexed(fields: Mapping[str, FieldValue]) -> Mapping[str, FieldValue]:
+    """Leave out what is named like a record's own column: a query by that name means the record's own."""
+    if RESERVED_FIELDS.isdisjoint(fields):
+        return fields
+    return {name: value for name, value in fields.items() if name not in RESERVED_FIELDS}

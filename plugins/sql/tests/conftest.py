@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daystore_sql.adapter import SQLAdapter
+
+START = 1_700_000_000_000_000
+
+
+class TestClock:
+    """A clock that stands still until it is moved."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> TestClock:
+    return TestClock()
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture
+def make(tmp_path: Path, clock: TestClock) -> Callable[..., SQLAdapter]:
+    """Make an adapter for the test's own file."""
+
+    def make(name: str = "test.db", **options: Any) -> SQLAdapter:
+        options.setdefault("clock", clock)
+        return SQLAdapter.from_url(f"sqlite:///{tmp_path / name}", **options)
+
+    return make
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes more than a few seconds")

@@ -1,0 +1,119 @@
+"""Whatever the reference adapter answers, this one answers, to the record and to the cursor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daystore.abc import Aggregation, Delete, Predicate, Put, Query, WriteBatch
+from daystore.adapters.memory import MemoryAdapter
+from daystore_sql.adapter import SQLAdapter
+
+from .conftest import START, TestClock
+from .oracle import aggregations, operations, predicates, queries, same_rows
+
+T = TypeVar("T")
+
+
+class Pair:
+    """The same data in both adapters, a collection for each example."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = TestClock()
+        self.sql = SQLAdapter.from_url(f"sqlite:///{path}", clock=self.clock, timeout=None)
+        self.memory = MemoryAdapter(clock=self.clock, timeout=None)
+        self.runner = asyncio.Runner()
+        self._count = 0
+
+    def fill(self, changes: list[Put | Delete]) -> str:
+        self._count += 1
+        name = f"c{self._count}"
+        self.clock.now = START
+        for change in changes:
+            self.clock.now += 1
+            batch = WriteBatch([replace(change, collection=name)])
+            ours, theirs = self.run(self.sql.write(batch)), self.run(self.memory.write(batch))
+            assert ours == theirs
+        self.clock.now = START + 1000  # some have expired now
+        return name
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+
+PATHS = {
+    "sorting": {},
+    "walking": {"daystore_sql.planning.ENOUGH": -1},  # no set is small enough to be sorted
+    "evaluating": {"daystore_sql.predicate.MAX_LEAVES": -1},  # every predicate is too large for a statement
+}
+
+
+@pytest.fixture(scope="module", params=PATHS)
+def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    pair = Pair(tmp_path_factory.mktemp("oracle") / "oracle.db")
+    with pytest.MonkeyPatch.context() as patch, pair.runner:
+        for name, value in PATHS[request.param].items():
+            patch.setattr(name, value)
+        pair.run(pair.sql.open())
+        pair.run(pair.memory.open())
+        yield pair
+        pair.run(pair.sql.close())
+
+
+many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@many
+@given(st.lists(operations(), max_size=14), queries())
+def test_queries_and_counts(pair: Pair, changes: list[Put | Delete], query: Query) -> None:
+    query = replace(query, collection=pair.fill(changes))
+    ours, theirs = pair.run(pair.sql.query(query)), pair.run(pair.memory.query(query))
+    assert ours == theirs
+    assert pair.run(pair.sql.count(query)) == pair.run(pair.memory.count(query))
+
+
+@many
+@given(st.lists(operations(), max_size=14), queries(), st.integers(1, 4))
+def test_cursor_walks(pair: Pair, changes: list[Put | Delete], query: Query, size: int) -> None:
+    query = replace(query, collection=pair.fill(changes), limit=size, offset=0)
+    seen = []
+    page = query
+    for _ in range(20):
+        ours, theirs = pair.run(pair.sql.query(page)), pair.run(pair.memory.query(page))
+        assert ours == theirs
+        seen += [record.key for record in ours.records]
+        if ours.cursor is None:
+            break
+        page = replace(query, cursor=ours.cursor)
+    everything = pair.run(pair.memory.query(replace(query, limit=None)))
+    assert seen == [record.key for record in everything.records]
+
+
+@many
+@given(st.lists(operations(), max_size=14), st.none() | predicates, aggregations)
+def test_aggregations(
+    pair: Pair, changes: list[Put | Delete], where: Predicate | None, aggregation: Aggregation
+) -> None:
+    query = Query(pair.fill(changes), where=where)
+    ours = pair.run(pair.sql.aggregate(query, aggregation))
+    theirs = pair.run(pair.memory.aggregate(query, aggregation))
+    assert same_rows(ours, theirs), (ours, theirs)
+
+
+@many
+@given(st.lists(operations(), max_size=14), st.lists(operations(), max_size=8))
+def test_reads_and_batches(pair: Pair, changes: list[Put | Delete], more: list[Put | Delete]) -> None:
+    name = pair.fill(changes)
+    batch = WriteBatch(list({o.key: replace(o, collection=name) for o in more}.values()))
+    assert pair.run(pair.sql.write(batch)) == pair.run(pair.memory.write(batch))
+    keys = [*{o.key for o in changes}, *{o.key for o in more}, "missing"]
+    assert pair.run(pair.sql.read(name, keys)) == pair.run(pair.memory.read(name, keys))
+    for key in keys:
+        assert pair.run(pair.sql.get(name, key)) == pair.run(pair.memory.get(name, key))
