@@ -29,8 +29,8 @@ def operations_table(title: str, figures: dict[str, dict[str, Figure]]) -> Table
     subjects = list(next(iter(figures.values())))
     for subject in subjects:
         cells = []
-        for column in figures.values():
-            figure, floor = column[subject], column[subjects[0]]
+        for measured in figures.values():
+            figure, floor = measured[subject], measured[subjects[0]]
             ratio = figure.per_second / floor.per_second
             cells.append(f"{figure.per_second:,.0f}/s · {figure.cpu:.0f} µs · {ratio:.0%}")
         table.add_row(subject, *cells)

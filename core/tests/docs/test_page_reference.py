@@ -183,3 +183,10 @@ def test_options_of_a_command_are_explained(command: str) -> None:
     ).stdout
     options = set(re.findall(r"(?<= )--(?!no-|help|debug)[a-z-]+", text))
     assert options <= set(rows("importing.md"))
+
+
+def test_parts_of_the_benchmarks_are_explained() -> None:
+    text = (DOCS.parent / "benchmarks" / "__main__.py").read_text(encoding="utf-8")
+    parts = re.search(r"^PARTS = (\(.*\))$", text, flags=re.MULTILINE)
+    assert parts
+    assert set(ast.literal_eval(parts[1])) <= set(rows("benchmarks.md"))

@@ -1,0 +1,44 @@
+"""The cases, one module for each part of the contract.
+
+Run them with ``python -m pytest --pyargs daystore_compliance.suite --daystore-target NAME``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from daystore_compliance.case import REGISTRY, Case
+
+__all__ = ["MODULES", "load"]
+
+MODULES: Final = (
+    "envelope",
+    "values",
+    "typed_values",
+    "keys",
+    "missing",
+    "batches",
+    "predicates",
+    "queries",
+    "paging",
+    "aggregation",
+    "expiry",
+    "conditions",
+    "stores",
+    "store_queries",
+    "transactions",
+    "store_transactions",
+    "isolation",
+    "lifecycle",
+    "corruption",
+    "capabilities",
+    "stateful",
+)
+
+
+def load() -> dict[str, Case]:
+    """Import every module of cases, and return all cases by id."""
+    for module in MODULES:
+        import_module(f"{__name__}.{module}")
+    return REGISTRY
