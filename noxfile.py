@@ -75,7 +75,11 @@ def install(session: nox.Session, *groups: str, packages: list[str] = EDITABLE) 
 
 
 def run_pytest(session: nox.Session) -> None:
+    """Run the tests, then hold the embedded backends to the contract."""
     session.run("pytest", "--numprocesses=auto", *session.posargs)
+    if not session.posargs:
+        targets = ("--daystore-target", "memory", "--daystore-target", "sql")
+        session.run("pytest", "--numprocesses=auto", "--pyargs", "daystore_compliance.suite", *targets)
 
 
 @nox.session

@@ -42,9 +42,9 @@ class Env:
     def __init__(self, target: Target, plan: Plan) -> None:
         self.target = target
         self.plan = plan
-        self.clock = ManualClock()
-        self.random = random.Random(plan.seed)
-        self.namespace = f"case-{uuid.uuid4().hex}"
+        self.clock: ManualClock = ManualClock()
+        self.random: random.Random = random.Random(plan.seed)
+        self.namespace: str = f"case-{uuid.uuid4().hex}"
         self._opened: list[StorageAdapter] = []
         self._collections: list[Records] = []
         self._reader: StorageAdapter | None = None

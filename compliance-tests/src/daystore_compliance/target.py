@@ -77,7 +77,7 @@ class MemoryTarget(Target):
     """The reference adapter. Each instance has data of its own, so there is no second one on the same."""
 
     name = "memory"
-    hooks = frozenset({"reopen"})
+    hooks: frozenset[str] = frozenset({"reopen"})
     disposable = True
     adapter: ClassVar[type[StorageAdapter]] = MemoryAdapter
 
@@ -102,8 +102,8 @@ class UrlTarget(Target):
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
-        self.name = url.partition(":")[0]
+        self.url: str = url
+        self.name: str = url.partition(":")[0]
 
     async def open(self, namespace: str, clock: Clock) -> StorageAdapter:
         """Return the adapter that the plugin makes of the URL."""
@@ -117,7 +117,7 @@ class UrlTarget(Target):
 class SqlTarget(UrlTarget):
     """SQLite in a file of a temporary directory."""
 
-    hooks = HOOKS
+    hooks: frozenset[str] = HOOKS
     disposable = True
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class SqlTarget(UrlTarget):
     def start(self) -> None:
         """Make the directory."""
         self._directory = tempfile.mkdtemp(prefix="daystore-compliance-")
-        self.url = f"sqlite:///{Path(self._directory) / 'suite.db'}"
+        self.url: str = f"sqlite:///{Path(self._directory) / 'suite.db'}"
 
     def stop(self) -> None:
         """Remove the directory."""
@@ -141,7 +141,7 @@ class SqlTarget(UrlTarget):
 class SqlMemoryTarget(UrlTarget):
     """SQLite in memory: one adapter, one database, gone with it."""
 
-    hooks = frozenset()
+    hooks: frozenset[str] = frozenset()
     disposable = True
 
     def __init__(self) -> None:

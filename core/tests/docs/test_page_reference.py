@@ -32,6 +32,8 @@ from daystore.config.models import BackendConfig, MiddlewareConfig, StorageConfi
 from daystore.errors import DaystoreError
 from daystore.plugins.entries import HOOKS
 from daystore.plugins.environment import ALLOW, DENY, STRICT
+from daystore_compliance.target import HOOKS as HOOKS_OF_TARGETS
+from daystore_compliance.target import Target
 from daystore_sql.config import SQLConfig
 from daystore_sql.schema import METADATA
 
@@ -109,6 +111,13 @@ def test_methods_of_middleware_are_explained() -> None:
     assert methods <= {name.partition("(")[0] for name in rows("plugins.md")}
     attributes = {f"`{field.name}`" for field in fields(MiddlewareContext)}
     assert attributes <= set(re.findall(r"`\w+`", (DOCS / "plugins.md").read_text(encoding="utf-8")))
+
+
+def test_targets_of_the_suite_are_explained() -> None:
+    members = {name for name in vars(Target) if not name.startswith("_")} - {"running"}
+    explained = {name.partition("(")[0]: cells for name, cells in rows("plugins.md").items()}
+    assert members <= set(explained)
+    assert set(HOOKS_OF_TARGETS) <= set(re.findall(r"`(\w+)`", explained["hooks"][0]))
 
 
 def test_switches_of_plugins_are_explained() -> None:

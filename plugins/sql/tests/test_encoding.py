@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,10 +67,9 @@ def test_an_integer_of_more_than_64_bits_has_no_sort_key() -> None:
 @given(st.dictionaries(st.text(min_size=1), st.one_of(any_scalar, st.lists(st.text()).map(tuple))) | fields)
 def test_packed_fields_come_back(given_fields: dict[str, object]) -> None:
     found = unpack_fields(pack_fields(given_fields))  # type: ignore[arg-type]
-    assert found == given_fields
-    assert list(found) == list(given_fields)
-    assert [type(value) for value in found.values()] == [type(value) for value in given_fields.values()]
-    assert repr(found.get("f")) == repr(found.get("f"))
+    # An indexed datetime is an instant, and comes back in UTC. repr tells 0.0 from -0.0, 1 from True and 1.0.
+    expected = {k: v.astimezone(UTC) if isinstance(v, datetime) else v for k, v in given_fields.items()}
+    assert repr(found) == repr(expected)
 
 
 def test_minus_zero_comes_back() -> None:

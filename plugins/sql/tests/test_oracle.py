@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daystore.abc import Aggregation, Delete, Predicate, Put, Query, WriteBatch
+from daystore.abc import Aggregation, Compare, Delete, Op, Or, Predicate, Put, Query, WriteBatch
 from daystore.adapters.memory import MemoryAdapter
 from daystore_sql.adapter import SQLAdapter
 
@@ -67,7 +67,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pair.run(pair.sql.close())
 
 
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @many
@@ -77,6 +77,14 @@ def test_queries_and_counts(pair: Pair, changes: list[Put | Delete], query: Quer
     ours, theirs = pair.run(pair.sql.query(query)), pair.run(pair.memory.query(query))
     assert ours == theirs
     assert pair.run(pair.sql.count(query)) == pair.run(pair.memory.count(query))
+
+
+def test_an_offset_beyond_all_numbers_of_the_database_finds_nothing(pair: Pair) -> None:
+    name = pair.fill([Put("things", "a", b"", fields={"f": 0})])
+    where = Or((Compare("f", Op.EQ, 0), Compare("f", Op.EXISTS, True)))
+    for limit in (None, 10**30):
+        assert pair.run(pair.sql.query(Query(name, where, limit=limit, offset=10**30))).records == []
+        assert len(pair.run(pair.sql.query(Query(name, where, limit=limit))).records) == 1
 
 
 @many

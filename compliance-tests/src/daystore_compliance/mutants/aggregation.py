@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from daystore.abc import Aggregation, Consistency, Function, GroupRow, Query, Record
+from daystore.abc.evaluate import evaluate_aggregate, without_window
 from daystore_compliance.mutants.base import Stepwise, mutant
 
 
@@ -199,11 +200,9 @@ class AggregatesExpired(Stepwise):
     async def _aggregate(
         self, query: Query, aggregation: Aggregation, consistency: Consistency
     ) -> list[GroupRow]:
-        clock, self.clock = self.clock, lambda: 0
-        try:
-            return await super()._aggregate(query, aggregation, consistency)
-        finally:
-            self.clock = clock
+        records = self._collections.get(query.collection, {}).values()
+        found = [record for record in records if self.matches(query.where, record)]
+        return evaluate_aggregate(found, replace(without_window(query), where=None), aggregation)
 
 
 @mutant("agg.large")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -85,14 +85,14 @@ class MutantTarget(MemoryTarget):
         serializer: The class of its stores' serializer.
     """
 
-    hooks = HOOKS
+    hooks: frozenset[str] = HOOKS
 
     def __init__(
         self, adapter: type[MemoryAdapter] = MemoryAdapter, serializer: type[JSONSerializer] = JSONSerializer
     ) -> None:
         self._adapter = adapter
-        self.name = adapter.__name__
-        self.store_options = {"serializer": serializer()}
+        self.name: str = adapter.__name__
+        self.store_options: Mapping[str, Any] = {"serializer": serializer()}
         self._serializer = serializer
         self._storage: dict[str, dict[str, dict[str, Record]]] = {}
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from daystore.abc import (
     EVENTUAL,
+    Capabilities,
     CheckQuery,
     Consistency,
     Delete,
@@ -120,7 +121,7 @@ class OneVersionForAll(MemoryAdapter):
         return await super()._write(batch)
 
 
-@mutant("batch.own_entries")
+@mutant("batch.ttl_applies")
 class FirstExpiryForAll(MemoryAdapter):
     """All records of a batch get the deadline of the first."""
 
@@ -298,7 +299,7 @@ class ExpiryTakesNeighbours(MemoryAdapter):
 class UncheckedLimit(MemoryAdapter):
     """Declares a limit to atomic batches, and takes larger ones."""
 
-    capabilities = replace(
+    capabilities: Capabilities = replace(
         MemoryAdapter.capabilities, limits=replace(MemoryAdapter.capabilities.limits, max_atomic_ops=64)
     )
 

@@ -77,7 +77,7 @@ class BeginsAnyway(Minimal):
 class WeakensConsistency(MemoryAdapter):
     """A consistency that is not declared is served by a weaker one."""
 
-    capabilities = replace(MemoryAdapter.capabilities, consistency=frozenset({"eventual"}))
+    capabilities: Capabilities = replace(MemoryAdapter.capabilities, consistency=frozenset({"eventual"}))
 
     async def query(self, query: Query, consistency: Consistency = EVENTUAL) -> Page:
         """Query with the weakest."""
@@ -99,4 +99,4 @@ class ClaimsAtomicity(MemoryAdapter):
 class ClaimsTransactionsAlone(MemoryAdapter):
     """Declares transactions without what they are made of."""
 
-    capabilities = replace(MemoryAdapter.capabilities, conditional=False)
+    capabilities: Capabilities = replace(MemoryAdapter.capabilities, conditional=False)

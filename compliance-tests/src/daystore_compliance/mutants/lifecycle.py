@@ -12,7 +12,7 @@ from daystore.adapters.memory import MemoryAdapter
 from daystore_compliance.mutants.base import mutant
 
 
-@mutant("life.use_after_close", "life.open_twice")
+@mutant("life.close_idempotent_and_use_after", "life.open_twice")
 class UsableWhenClosed(MemoryAdapter):
     """Nothing asks whether the adapter is open."""
 

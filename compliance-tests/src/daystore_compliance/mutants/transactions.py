@@ -46,7 +46,7 @@ class _WritesThrough(RecordTransaction):
 class WritesThrough(Begins):
     """Writes of a transaction are applied at once."""
 
-    transaction_class = _WritesThrough
+    transaction_class: type[RecordTransaction] = _WritesThrough
 
 
 class _Blind(RecordTransaction):
@@ -59,7 +59,7 @@ class _Blind(RecordTransaction):
 class ReadsOutside(Begins):
     """Reading in a transaction sees what everybody sees."""
 
-    transaction_class = _Blind
+    transaction_class: type[RecordTransaction] = _Blind
 
 
 class _QueriesOutside(RecordTransaction):
@@ -71,7 +71,7 @@ class _QueriesOutside(RecordTransaction):
 class QueriesOutside(Begins):
     """Querying in a transaction does not see its own writes."""
 
-    transaction_class = _QueriesOutside
+    transaction_class: type[RecordTransaction] = _QueriesOutside
 
 
 class _SwallowsConflict(RecordTransaction):
@@ -86,7 +86,7 @@ class _SwallowsConflict(RecordTransaction):
 class SwallowsConflict(Begins):
     """A commit that fails looks like one that succeeds."""
 
-    transaction_class = _SwallowsConflict
+    transaction_class: type[RecordTransaction] = _SwallowsConflict
 
 
 class _Reusable(RecordTransaction):
@@ -99,7 +99,7 @@ class _Reusable(RecordTransaction):
 class NeverEnds(Begins):
     """A transaction can be used after its end, and by two tasks at once."""
 
-    transaction_class = _Reusable
+    transaction_class: type[RecordTransaction] = _Reusable
 
 
 class _ChecksWrites(RecordTransaction):
@@ -115,7 +115,7 @@ class _ChecksWrites(RecordTransaction):
 class SnapshotAsSerializable(Begins):
     """Only what is written is checked: write skew is possible."""
 
-    transaction_class = _ChecksWrites
+    transaction_class: type[RecordTransaction] = _ChecksWrites
 
 
 class _ForgetsMissing(RecordTransaction):
@@ -131,7 +131,7 @@ class _ForgetsMissing(RecordTransaction):
 class ForgetsMissing(Begins):
     """That a key was missing is not checked at commit."""
 
-    transaction_class = _ForgetsMissing
+    transaction_class: type[RecordTransaction] = _ForgetsMissing
 
 
 class _ChecksEverything(RecordTransaction):
@@ -145,7 +145,7 @@ class _ChecksEverything(RecordTransaction):
 class ReadsBeforeWrites(Begins):
     """Every write reads first, and so conflicts with what it did not ask for."""
 
-    transaction_class = _ChecksEverything
+    transaction_class: type[RecordTransaction] = _ChecksEverything
 
 
 class _ForgetsConditions(RecordTransaction):
@@ -157,7 +157,7 @@ class _ForgetsConditions(RecordTransaction):
 class ForgetsConditions(Begins):
     """Conditions inside a transaction are ignored."""
 
-    transaction_class = _ForgetsConditions
+    transaction_class: type[RecordTransaction] = _ForgetsConditions
 
 
 class _LosesExpiry(RecordTransaction):
@@ -170,7 +170,7 @@ class _LosesExpiry(RecordTransaction):
 class LosesExpiry(Begins):
     """Deadlines are lost inside a transaction."""
 
-    transaction_class = _LosesExpiry
+    transaction_class: type[RecordTransaction] = _LosesExpiry
 
 
 class _WholeCollection(RecordTransaction):
@@ -180,14 +180,14 @@ class _WholeCollection(RecordTransaction):
         return page
 
 
-@mutant("txn.unrelated_writes")
+@mutant("txn.others_unaffected")
 class ChecksTheCollection(Begins):
     """A query depends on the whole collection."""
 
-    transaction_class = _WholeCollection
+    transaction_class: type[RecordTransaction] = _WholeCollection
 
 
-@mutant("txn.holds_nothing", "txn.conflict")
+@mutant("txn.holds_no_connection", "txn.conflict")
 class LocksTheStore(Begins):
     """A transaction holds a lock from its begin to its end, and others are turned away."""
 
@@ -200,7 +200,7 @@ class LocksTheStore(Begins):
             self._adapter.__dict__["_owner"] = self
             return await super().read(collection, keys)
 
-    transaction_class = _Locking
+    transaction_class: type[RecordTransaction] = _Locking
 
 
 @mutant("txn.counters", "txn.retry_counts")

@@ -28,6 +28,7 @@ MODULES: Final = (
     "stores",
     "store_queries",
     "transactions",
+    "serializability",
     "store_transactions",
     "isolation",
     "lifecycle",

@@ -149,7 +149,7 @@ async def version_per_item(env: Env) -> None:
     assert len(seen) == 9
 
 
-@case("batch.own_entries", requires={"ttl"})
+@case("batch.ttl_applies", requires={"ttl"})
 async def own_entries(env: Env) -> None:
     """Fields, content type and expiry are those of each item, not of the first, the last or none."""
     records = env.records()

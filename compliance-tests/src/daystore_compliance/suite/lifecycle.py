@@ -49,7 +49,7 @@ def _operations(adapter: StorageAdapter, records: Records) -> dict[str, Callable
     }
 
 
-@case("life.use_after_close")
+@case("life.close_idempotent_and_use_after")
 async def use_after_close(env: Env) -> None:
     """After close every operation raises StoreClosed, and closing again does nothing."""
     records = env.records()

@@ -15,6 +15,7 @@ from daystore_compliance.checks import raises
 from daystore_compliance.env import Env
 from daystore_compliance.families import FAMILIES
 from daystore_compliance.model import Row, select
+from daystore_compliance.records import Records
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -36,7 +37,8 @@ class KeyValueMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.records = self.env.records()
+        self.records: Records = self.env.records()
+        self.keys: tuple[str, ...] = ()
         self.rows: dict[str, Row] = {}
         self.versions: dict[str, str] = {}
         self.old: list[str] = ["never"]
@@ -166,7 +168,7 @@ class KeyValueMachine(RuleBasedStateMachine):
     def agrees(self) -> None:
         """Everything that is there is what the model says, on every path."""
         rows = self.alive()
-        state = self.run(self.records.state(*getattr(self, "keys", ())[:6]))
+        state = self.run(self.records.state(*self.keys[:6]))
         assert {
             key: (r.value, dict(r.fields), r.created_at, r.updated_at, r.expires_at, r.version)
             for key, r in state.items()

@@ -41,7 +41,7 @@ class RecordCodec(Generic[T]):
         verify: bool,
     ) -> None:
         self._collection = collection
-        self.shape = shape
+        self.shape: Shape[T] = shape
         self._serializer = serializer
         self._extract = extract
         self._plugins = plugins

@@ -84,10 +84,10 @@ def shape_of(value_type: Any) -> Shape[Any]:
 class PlainShape(Shape[Any]):
     """Values that are plain already. Whether they come back as they are is the serializer's promise."""
 
-    type = None
-    schema = None
-    version = None
-    takes_none = False  # a function that forgot to return its value must not erase a record
+    type: Any = None
+    schema: str | None = None
+    version: int | None = None
+    takes_none: bool = False  # a function that forgot to return its value must not erase a record
 
     def to_plain(self, value: Any) -> object:
         """Return the value as it is."""
@@ -127,15 +127,17 @@ class TypedShape(Shape[T]):
             self._has_enums = _mentions(adapter.core_schema, "enum")
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
             raise ConfigError(f"the type of a store cannot be used: {error}") from error
-        self.type = value_type
+        self.type: Any = value_type
         self._name = getattr(value_type, "__name__", str(value_type))
-        self.schema, self.version = _schema(value_type)
+        schema, version = _schema(value_type)
+        self.schema: str | None = schema
+        self.version: int | None = version
         self._dump = adapter.dump_python
         self._validate: Callable[..., T] = adapter.validate_python
         self._invalid = ValidationError
         self._cannot_dump = (PydanticSerializationError, ValueError, TypeError, AttributeError)
         self._class = _exact_class(value_type)
-        self.takes_none = self._accepts(None)
+        self.takes_none: bool = self._accepts(None)
 
     def _accepts(self, value: object) -> bool:
         try:

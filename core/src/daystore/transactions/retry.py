@@ -62,7 +62,7 @@ class Attempts:
         self._retry = retry
         self._loop = asyncio.get_running_loop()
         self._end = self._loop.time() + retry.deadline
-        self.made = 0
+        self.made: int = 0
 
     @property
     def seconds_left(self) -> float:

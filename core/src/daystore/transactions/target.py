@@ -29,8 +29,8 @@ class TransactionTarget:
 
     def __init__(self, adapter: Adapter) -> None:
         require(adapter, "transactions", "transaction")
-        self.adapter = adapter
-        self.records = RecordTransaction(adapter)
+        self.adapter: Adapter = adapter
+        self.records: RecordTransaction = RecordTransaction(adapter)
 
     @property
     def name(self) -> str:

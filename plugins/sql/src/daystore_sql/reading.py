@@ -31,7 +31,7 @@ from daystore_sql.session import Session
 
 __all__ = ["Search", "run_count", "run_query"]
 
-NO_LIMIT = 2**62
+NO_LIMIT = 2**61
 """More records than a collection has."""
 PAGE = 10_000
 """Results up to this size are read in the order that is wanted, larger ones are found first and sorted then."""

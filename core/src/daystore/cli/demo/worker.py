@@ -59,8 +59,13 @@ async def _main(url: str, namespace: str, agents: list[str]) -> None:
             group.create_task(_work(storage, agent))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Read the orders from standard input, and work until the end or until killed."""
     try:
         asyncio.run(_main(**json.loads(sys.stdin.readline())))
-    except* DaystoreError as errors:
-        sys.exit("; ".join(f"{type(error).__name__}: {error}" for error in errors.exceptions))
+    except* DaystoreError as group:
+        sys.exit("; ".join(f"{type(error).__name__}: {error}" for error in group.exceptions))
+
+
+if __name__ == "__main__":
+    main()
