@@ -13,6 +13,7 @@ import pytest
 from daystore.abc import (
     ABSENT,
     EVENTUAL,
+    KEEP,
     STRONG,
     Aggregate,
     Aggregation,
@@ -297,4 +298,16 @@ def test_repr_and_errors_show_no_key_and_no_value() -> None:
         assert "secret" not in str(conflict.value)
 
     adapter = MemoryAdapter()
+    run(adapter, body)
+
+
+def test_keeping_an_expiry_needs_no_expiry() -> None:
+    adapter = Recording(without("ttl"))
+
+    async def body() -> None:
+        await adapter.set("notes", "k", b"", expires_at=KEEP)
+        record = await adapter.get("notes", "k")
+        assert record is not None
+        assert record.expires_at is None
+
     run(adapter, body)

@@ -149,7 +149,6 @@ async def strong_after_write(env: Env) -> None:
 async def limits(env: Env) -> None:
     """The declared limits allow what the contract promises of every backend."""
     declared = env.capabilities.limits
-    assert declared.max_key_bytes >= 256
     assert 0 < declared.ttl_resolution <= 0.001
     for limit in (declared.max_value_bytes, declared.max_batch, declared.max_atomic_ops):
         assert limit is None or limit > 0

@@ -170,7 +170,8 @@ class StorageAdapter(ABC):
 
         Atomic: judge every expectation and every checked query against the state before the batch, at one
         instant; raise `VersionConflict` and change nothing if one fails. Not atomic: each operation on its own,
-        whole or not at all, its error in its outcome.
+        whole or not at all, its error in its outcome. ``KEEP`` reaches a backend without ``ttl`` too, and means
+        ``None`` there.
         """
 
     async def _query(self, query: Query, consistency: Consistency) -> Page:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from daystore.abc.names import MAX_KEY_BYTES
-
 __all__ = [
     "EVENTUAL",
     "STRONG",
@@ -53,7 +51,6 @@ class Limits:
     """Sizes beyond which a backend refuses, with `LimitExceeded`, before anything is sent. ``None`` is no limit.
 
     Attributes:
-        max_key_bytes: Of a key, in UTF-8.
         max_value_bytes: Of a serialized value.
         max_field_bytes: Of one indexed string, or of one string of an indexed list, in UTF-8.
         max_batch: Operations or keys in one request; larger batches that are not atomic are chunked.
@@ -61,7 +58,6 @@ class Limits:
         ttl_resolution: Seconds to which an expiry is exact.
     """
 
-    max_key_bytes: int = MAX_KEY_BYTES
     max_value_bytes: int | None = 64 * 1024 * 1024
     max_field_bytes: int = 1024
     max_batch: int | None = None

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from daystore.abc.names import check_field_name
-from daystore.abc.record import ANY, FieldValue, Put, WriteBatch
+from daystore.abc.record import ANY, KEEP, FieldValue, Put, WriteBatch
 from daystore.errors import LimitExceeded, SerializationError, UnsupportedOperation
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def check_batch(adapter: Adapter, batch: WriteBatch) -> None:
 
 
 def _check_put(adapter: Adapter, put: Put, limits: Limits) -> None:
-    if put.expires_at is not None:
+    if put.expires_at is not None and put.expires_at is not KEEP:  # without expiry there is nothing to keep
         require(adapter, "ttl", "write")
     if limits.max_value_bytes is not None and len(put.value) > limits.max_value_bytes:
         raise _exceeded(

@@ -39,6 +39,8 @@ from daystore.errors import ConfigError, VersionConflict
 
 __all__ = ["MemoryAdapter"]
 
+SWEEP_INTERVAL: Instant = 60_000_000
+
 
 class MemoryAdapter(StorageAdapter):
     """Records in dictionaries. Every operation runs to its end without an ``await``, so each is one instant.
@@ -67,6 +69,7 @@ class MemoryAdapter(StorageAdapter):
     ) -> None:
         super().__init__(namespace=namespace, clock=clock, timeout=timeout)
         self._collections: dict[str, dict[str, Record]] = {}
+        self._sweep_at: Instant = 0
 
     @classmethod
     def from_url(cls, url: str, **options: object) -> Self:
@@ -115,6 +118,7 @@ class MemoryAdapter(StorageAdapter):
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         now = self.clock()
+        self._sweep(now)
         if batch.atomic:
             for index, operation in enumerate(batch.operations):
                 if conflict := self._conflict(operation, index, now):
@@ -127,6 +131,15 @@ class MemoryAdapter(StorageAdapter):
             conflict = self._conflict(operation, index, now)
             outcomes.append(Outcome(None, False, conflict) if conflict else self._apply(operation, now))
         return outcomes
+
+    def _sweep(self, now: Instant) -> None:
+        """Give back the space of expired records, now and then. What carries an intent is not ours to take."""
+        if now < self._sweep_at:
+            return
+        self._sweep_at = now + SWEEP_INTERVAL
+        for records in self._collections.values():
+            for key in [r.key for r in records.values() if not r.is_alive(now) and r.intent is None]:
+                del records[key]
 
     def _conflict(self, operation: Operation, index: int, now: Instant) -> VersionConflict | None:
         record = self._find(operation.collection, operation.key, now)

@@ -149,7 +149,9 @@ def _indexed(name: str, value: Any, kind: FieldType) -> FieldValue:
                     f"the index {name!r} is a list[str], and the list holds a {type(item).__name__}"
                 )
         return tuple(value)
-    raise SerializationError(f"the index {name!r} is a {type_name(kind)}, not a {type(value).__name__}")
+    raise SerializationError(
+        f"the index {name!r} is of type {type_name(kind)}, and this value of type {type(value).__name__}"
+    )
 
 
 def _is_exact(number: int) -> bool:
