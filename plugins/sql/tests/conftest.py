@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,14 @@ class TestClock:
         return self.now
 
 
+def descriptors() -> list[int]:
+    """Return the numbers of the open files of this process."""
+    return [int(entry.name) for entry in Path("/dev/fd").iterdir()]
+
+
 @pytest.fixture
 def clock() -> TestClock:
     return TestClock()
-
-
-@pytest.fixture
-def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as runner:
-        yield runner
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from daystore_sql.adapter import SQLAdapter
 from daystore_sql.dialects import sqlite_errors
 from daystore_sql.session import Session
 
+from .conftest import descriptors
+
 Make = Callable[..., SQLAdapter]
 
 
@@ -159,11 +161,6 @@ def _limited(what: int, value: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(what, (soft, hard))
-
-
-def descriptors() -> list[int]:
-    """Return the numbers of the open files of this process."""
-    return [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
 
 
 def test_too_many_open_files(make: Make) -> None:
@@ -363,3 +360,14 @@ def test_closed(make: Make) -> None:
 def test_what_cannot_be_used(url: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         SQLAdapter.from_url(url, **options)
+
+
+def test_an_sqlite_that_is_too_old_is_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daystore_sql.dialects.sqlite_database.OLDEST", (99, 0, 0))
+
+    async def main() -> None:
+        with pytest.raises(BackendUnavailable, match=r"too old: 99\.0\.0 or later") as caught:
+            await make().open()
+        check(caught.value, retryable=False)
+
+    asyncio.run(main())

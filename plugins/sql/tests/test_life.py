@@ -10,25 +10,26 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 
-from daystore.abc import Put, Query, WriteBatch
+from daystore.abc import Order, Put, Query, WriteBatch
 from daystore.errors import StoreClosed
 from daystore_sql.adapter import SQLAdapter
 from daystore_sql.session import Session
+
+from .conftest import descriptors
 
 Make = Callable[..., SQLAdapter]
 
 
 def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("daystore-sql")]
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_opening_and_closing_two_hundred_times_leaks_nothing(make: Make) -> None:
@@ -42,9 +43,9 @@ def test_opening_and_closing_two_hundred_times_leaks_nothing(make: Make) -> None
                     await asyncio.gather(*(adapter.get("n", "a") for _ in range(3)))
 
         await use(10)
-        before = descriptors()
+        before = len(descriptors())
         await use(190)
-        assert descriptors() == before
+        assert len(descriptors()) == before
         assert threads() == []
 
     asyncio.run(main())
@@ -82,7 +83,7 @@ def test_an_opening_that_is_cancelled_leaves_nothing(make: Make) -> None:
         adapter = make()
         async with adapter:
             await adapter.set("n", "a", b"1")
-        before = descriptors()
+        before = len(descriptors())
         for _ in range(20):
             opening = asyncio.ensure_future(adapter.open())
             await asyncio.sleep(0)
@@ -95,7 +96,7 @@ def test_an_opening_that_is_cancelled_leaves_nothing(make: Make) -> None:
             if thread.name.startswith("daystore-sql"):
                 await asyncio.to_thread(thread.join, 10)
         assert threads() == []
-        assert descriptors() == before
+        assert len(descriptors()) == before
 
     asyncio.run(main())
 
@@ -193,6 +194,87 @@ def test_a_forked_process_is_told_to_open_its_own(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_reads_that_wait_are_done_together_and_each_caller_gets_its_own(make: Make) -> None:
+    async def main() -> None:
+        async with make(readers=1) as adapter:
+            await adapter.set_batch(
+                [Put(c, f"k{n}", f"{c}{n}".encode(), fields={"f": n}) for c in "ab" for n in range(9)]
+            )
+            release = threading.Event()
+            texts: list[str] = []
+
+            def hold(session: Session) -> None:
+                connection: Any = session.connection
+                connection.set_trace_callback(texts.append)
+                release.wait(10)
+
+            holding = asyncio.ensure_future(adapter._opened.read("test", hold))
+            wanted = [
+                (c, [f"k{n}", "none", f"k{m}"])
+                for c in ("a", "b", "missing")
+                for n in range(9)
+                for m in range(9)
+            ]
+            tasks = [asyncio.ensure_future(adapter._opened.read_records(c, keys)) for c, keys in wanted]
+            await asyncio.sleep(0)
+            tasks[5].cancel()
+            release.set()
+            await holding
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert len([text for text in texts if "ds_record" in text]) == 2  # a collection, a statement
+            assert isinstance(results[5], asyncio.CancelledError)
+            records = []
+            for (collection, keys), found in zip(wanted, results, strict=True):
+                if isinstance(found, BaseException):
+                    continue
+                values = [None if record is None else record.value for record in found]
+                expected = [f"{collection}{key[1:]}".encode() for key in keys]
+                assert values == ([None] * 3 if collection == "missing" else [expected[0], None, expected[2]])
+                records.append({id(record): record for record in found if record is not None})
+            assert len({n for one in records for n in one}) == sum(map(len, records))
+            assert len({id(r.fields) for one in records for r in one.values()}) == sum(map(len, records))
+
+    asyncio.run(main())
+
+
+def test_a_single_reader_takes_turns(make: Make) -> None:
+    """Neither a stream of reads nor one of queries keeps the other from being answered."""
+
+    async def main() -> None:
+        async with make(readers=1) as adapter:
+            await adapter.set("n", "a", b"1")
+            done: set[str] = set()
+
+            async def stream(name: str, operation: Callable[[], Awaitable[object]]) -> None:
+                while len(done) < 2:
+                    await asyncio.gather(*(operation() for _ in range(10)))
+                    done.add(name)
+
+            read, count = partial(adapter.get, "n", "a"), partial(adapter.count, Query("n"))
+            streams = [stream("read", read) for _ in range(3)] + [stream("count", count) for _ in range(3)]
+            await asyncio.wait_for(asyncio.gather(*streams), 30)
+
+    asyncio.run(main())
+
+
+def test_reads_do_not_wait_for_queries(make: Make) -> None:
+    async def main() -> None:
+        async with make(readers=2) as adapter:
+            await adapter.set("n", "a", b"1")
+            release = threading.Event()
+            holding = [
+                asyncio.ensure_future(adapter._opened.read("test", lambda _: release.wait(10)))
+                for _ in range(3)
+            ]
+            await asyncio.sleep(0)
+            assert await adapter.exists("n", "a")
+            assert not any(task.done() for task in holding)
+            release.set()
+            await asyncio.gather(*holding)
+
+    asyncio.run(main())
 
 
 # --- Cancellation --------------------------------------------------------------------------------------------
@@ -310,6 +392,22 @@ def test_a_read_that_nobody_waits_for_ends_early(make: Make) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await reading
             assert await adapter.get("n", "a") is None
+
+    asyncio.run(main())
+
+
+def test_nothing_blocks_the_event_loop(make: Make) -> None:
+    async def main() -> None:
+        adapter = make()
+        with blockbuster_ctx():
+            async with adapter:
+                await asyncio.gather(*(adapter.set("n", f"k{n}", b"", fields={"f": n}) for n in range(50)))
+                query = Query("n", order=Order("f", descending=True), limit=3)
+                pages = await asyncio.gather(*(adapter.query(query) for _ in range(50)))
+                assert {tuple(r.key for r in page.records) for page in pages} == {("k49", "k48", "k47")}
+                assert (await adapter.health()).ok
+            async with adapter:
+                assert await adapter.exists("n", "k1")
 
     asyncio.run(main())
 

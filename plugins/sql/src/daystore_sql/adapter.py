@@ -37,7 +37,6 @@ from daystore_sql.engine import Engine
 from daystore_sql.errors import BACKEND
 from daystore_sql.explaining import run_explain
 from daystore_sql.reading import run_count, run_query
-from daystore_sql.records import read_records
 from daystore_sql.session import Session, in_snapshot
 from daystore_sql.writing import check_sizes
 
@@ -158,7 +157,7 @@ class SQLAdapter(StorageAdapter):
         keys: Sequence[str],
         consistency: Consistency,
     ) -> list[Record | None]:
-        return await self._opened.read("read", read_records, collection, keys)
+        return await self._opened.read_records(collection, keys)
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         check_sizes(batch)

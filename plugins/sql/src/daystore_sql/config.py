@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +22,7 @@ class SQLConfig(BaseModel):
         sweep_interval: Seconds between two searches for expired records whose space can be reclaimed.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     synchronous: Literal["normal", "full"] = "normal"
     busy_timeout: float = Field(default=5.0, ge=0, le=3600)

@@ -8,19 +8,23 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from daystore.abc import Clock, Outcome, WriteBatch
+from daystore.abc import Clock, Outcome, Record, WriteBatch
 from daystore.errors import StoreClosed
 from daystore_sql.dialects.sqlite import SQLITE
 from daystore_sql.dialects.sqlite_database import SQLiteDatabase
 from daystore_sql.errors import BACKEND
-from daystore_sql.jobs import Job, Write
+from daystore_sql.jobs import Job, Read, Write
 from daystore_sql.lanes import Lane, ReadLanes, WriteLane
 from daystore_sql.layout import prepare
+from daystore_sql.records import read_records
 from daystore_sql.session import Session
 
 __all__ = ["Engine"]
 
 T = TypeVar("T")
+
+FEW_KEYS = 100
+"""Reads of more keys are not done together with others."""
 
 
 class Engine:
@@ -67,15 +71,16 @@ class Engine:
 
     async def read(self, operation: str, work: Callable[..., T], *arguments: object) -> T:
         """Do something that only reads, on a connection that is free."""
-        job = Job(operation, work, *arguments)
-        if self._readers is None:
-            waiting = self._put(job)
-        else:
-            self._check()
-            self._readers.put(job)
-            waiting = job.future
-        result: T = await waiting
+        result: T = await self._sent(Job(operation, work, *arguments))
         return result
+
+    async def read_records(self, collection: str, keys: Sequence[str]) -> list[Record | None]:
+        """Read records by key; a few, together with those that are asked for at the same time."""
+        if len(keys) > FEW_KEYS:
+            return await self.read("read", read_records, collection, keys)
+        job = Read(collection, keys)
+        records: list[Record | None] = await self._sent(job)
+        return records
 
     async def write(self, batch: WriteBatch) -> list[Outcome]:
         """Apply a batch, together with those that wait at the same time."""
@@ -100,7 +105,16 @@ class Engine:
         for lane in (*(self._readers.all() if self._readers is not None else ()), self._writer):
             lane.end(None)
 
+    def _sent(self, job: Job) -> asyncio.Future[Any]:
+        """Give a job to the readers."""
+        if self._readers is None:
+            return self._put(job)
+        self._check()
+        self._readers.put(job)
+        return job.future
+
     def _put(self, job: Job) -> asyncio.Future[Any]:
+        """Give a job to the writer."""
         self._check()
         self._writer.inbox.put(job)
         return job.future
@@ -132,4 +146,5 @@ async def _ended(lanes: Sequence[Lane]) -> None:
         lane.end(job)
     for lane, job in zip(lanes, jobs, strict=True):
         await job.future
-        lane.join()
+        while lane.is_alive:  # noqa: ASYNC110 - it has nothing left to do but to end, and nobody would tell
+            await asyncio.sleep(0)

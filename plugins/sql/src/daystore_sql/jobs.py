@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from daystore.abc import WriteBatch
+from daystore_sql.records import read_records
 from daystore_sql.session import Session
 
-__all__ = ["Job", "Settled", "Write", "settle"]
+__all__ = ["Job", "Read", "Settled", "Write", "settle"]
 
 
 class Job:
@@ -28,11 +29,11 @@ class Job:
     __slots__ = ("arguments", "future", "loop", "operation", "work")
 
     def __init__(self, operation: str, work: Callable[..., Any], *arguments: object) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = self.loop.create_future()
-        self.operation = operation
-        self.work = work
-        self.arguments = arguments
+        self.operation: str = operation
+        self.work: Callable[..., Any] = work
+        self.arguments: tuple[object, ...] = arguments
 
     @property
     def is_wanted(self) -> bool:
@@ -51,7 +52,23 @@ class Write(Job):
 
     def __init__(self, batch: WriteBatch) -> None:
         super().__init__("write", _nothing)
-        self.batch = batch
+        self.batch: WriteBatch = batch
+
+
+class Read(Job):
+    """Records to read by key. Those that wait at the same time are read together.
+
+    Args:
+        collection: Where to look.
+        keys: A few keys.
+    """
+
+    __slots__ = ("collection", "keys")
+
+    def __init__(self, collection: str, keys: Sequence[str]) -> None:
+        super().__init__("read", read_records, collection, keys)
+        self.collection: str = collection
+        self.keys: Sequence[str] = keys
 
 
 def _nothing(_: Session) -> None:

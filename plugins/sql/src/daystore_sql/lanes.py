@@ -11,14 +11,15 @@ import threading
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from itertools import groupby
-from queue import Empty, SimpleQueue
-from typing import TypeAlias
+from itertools import groupby, repeat
+from queue import SimpleQueue
+from typing import Any, TypeAlias
 
 from daystore.abc import Clock, Instant
 from daystore_sql.committing import commit_group
 from daystore_sql.errors import unavailable
-from daystore_sql.jobs import Job, Settled, Write, settle
+from daystore_sql.jobs import Job, Read, Settled, Write, settle
+from daystore_sql.records import read_together
 from daystore_sql.session import Session
 from daystore_sql.sweeping import SWEPT_AT_ONCE, sweep
 
@@ -29,12 +30,15 @@ _log = logging.getLogger(__name__)
 MOST_IN_GROUP = 5000
 """Operations that are committed together, unless a single batch has more; other processes wait meanwhile."""
 
+MOST_IN_READ = 200
+"""Reads by key that are done together."""
+
 Connect: TypeAlias = Callable[[Callable[[], bool]], Session]
 """Opens a session; takes a function that tells whether nobody waits any more for what the session does."""
 
 
 class Lane(ABC):
-    """A thread with a connection. Jobs are put into its inbox.
+    """A thread with a connection. What it is to do is put into its inbox; ``None`` ends it.
 
     Args:
         connect: Opens its session.
@@ -48,7 +52,7 @@ class Lane(ABC):
         self._session: Session | None = None
         self._running: Job | None = None
         self._last: Job | None = None
-        self.inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self.inbox: SimpleQueue[Any] = SimpleQueue()
         # A daemon, so that a forgotten close never keeps the interpreter from ending.
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
 
@@ -72,9 +76,10 @@ class Lane(ABC):
         self._last = last
         self.inbox.put(None)
 
-    def join(self) -> None:
-        """Wait until the thread has ended."""
-        self._thread.join()
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
 
     def _live(self) -> None:
         try:
@@ -122,22 +127,35 @@ class Lane(ABC):
 
 
 class _ReadLane(Lane):
-    """One of the readers."""
+    """One of the readers. Its inbox takes what `ReadLanes` gives out: jobs that are done together."""
 
     def __init__(self, connect: Connect, name: str, lanes: ReadLanes) -> None:
         super().__init__(connect, name)
         self._lanes = lanes
 
     def _serve(self) -> None:
-        while (job := self.inbox.get()) is not None:
-            while job is not None:
-                if job.is_wanted:
-                    settle([self._done(job)])
-                job = self._lanes.next_for(self)
+        while (jobs := self.inbox.get()) is not None:
+            while jobs:
+                settle(self._done_together([job for job in jobs if job.is_wanted]))
+                jobs = self._lanes.next_for(self, jobs)
+
+    def _done_together(self, jobs: list[Job]) -> list[Settled]:
+        reads = [job for job in jobs if isinstance(job, Read)]
+        if len(reads) > 1:
+            try:
+                results = read_together(self._open(), [(read.collection, read.keys) for read in reads])
+            except Exception:  # noqa: BLE001 - each is told what concerns it
+                self._drop_if_broken()
+            else:
+                return list(zip(reads, results, repeat(None)))
+        return [self._done(job) for job in jobs]
 
 
 class ReadLanes:
     """The readers. A new one is started when all are busy; the one that was busy last is used first.
+
+    Reads by key that wait are done together, by one reader at a time: they are so short that more threads would
+    only keep each other from running. Queries leave one reader to them, if there is more than one.
 
     Args:
         connect: Opens the session of one.
@@ -150,37 +168,65 @@ class ReadLanes:
         self._most = most
         self._name = name
         self._lock = threading.Lock()
-        self._idle: list[_ReadLane] = []
-        self._waiting: deque[Job] = deque()
         self._lanes: list[_ReadLane] = []
+        self._idle: list[_ReadLane] = []
+        self._reads: list[Job] = []
+        self._queries: deque[Job] = deque()
+        self._is_reading = False
+        self._querying = 0
 
     def put(self, job: Job) -> None:
         """Have a job done."""
         with self._lock:
-            if self._idle:
-                lane = self._idle.pop()
-            elif len(self._lanes) < self._most:
-                lane = self._started()
+            if isinstance(job, Read):
+                self._reads.append(job)
             else:
-                self._waiting.append(job)
-                return
-        lane.inbox.put(job)
+                self._queries.append(job)
+            if self._may_read or self._may_query:
+                if not self._idle and len(self._lanes) < self._most:
+                    self._start_one()
+                if self._idle:
+                    self._idle.pop().inbox.put(self._next())
 
-    def _started(self) -> _ReadLane:
+    @property
+    def _may_read(self) -> bool:
+        return bool(self._reads) and not self._is_reading
+
+    @property
+    def _may_query(self) -> bool:
+        return bool(self._queries) and self._querying < max(1, self._most - 1)
+
+    def _start_one(self) -> None:
         lane = _ReadLane(self._connect, f"{self._name}-{len(self._lanes)}", self)
         lane.start()
         self._lanes.append(lane)
-        return lane
+        self._idle.append(lane)
 
-    def next_for(self, lane: _ReadLane) -> Job | None:
-        """Return the next job for a reader that is free; without one, it is idle."""
+    def _next(self, *, query_first: bool = False) -> list[Job]:
+        if self._may_read and not (query_first and self._may_query):
+            self._is_reading = True
+            jobs, self._reads = self._reads[:MOST_IN_READ], self._reads[MOST_IN_READ:]
+            return jobs
+        if self._may_query:
+            self._querying += 1
+            return [self._queries.popleft()]
+        return []
+
+    def next_for(self, lane: _ReadLane, done: list[Job]) -> list[Job]:
+        """Return the next jobs for a reader that has done its last ones; without any, it is idle."""
         with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._idle.append(lane)
-            return None
+            was_reading = isinstance(done[0], Read)
+            if was_reading:
+                self._is_reading = False
+            else:
+                self._querying -= 1
+            # A single reader takes turns, so that neither kind of job waits for ever.
+            jobs = self._next(query_first=was_reading and self._most == 1)
+            if not jobs:
+                self._idle.append(lane)
+            return jobs
 
-    def all(self) -> list[Lane]:
+    def all(self) -> list[_ReadLane]:
         """Return the readers that were started."""
         with self._lock:
             return list(self._lanes)
@@ -229,12 +275,9 @@ class WriteLane(Lane):
         while job is not None:
             jobs.append(job)
             operations += len(job.batch.operations) if isinstance(job, Write) else 1
-            if operations >= MOST_IN_GROUP:
+            if operations >= MOST_IN_GROUP or self.inbox.empty():
                 return jobs, False
-            try:
-                job = self.inbox.get_nowait()
-            except Empty:
-                return jobs, False
+            job = self.inbox.get()
         return jobs, True
 
     def _commit(self, writes: list[Write]) -> list[Settled]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +15,7 @@ from daystore_sql.encoding import unpack_fields
 from daystore_sql.session import Session
 from daystore_sql.statements import FEW
 
-__all__ = ["fetch_records", "pack_meta", "read_records", "record_of", "rows_by_key"]
+__all__ = ["fetch_records", "lookups_by_key", "pack_meta", "read_records", "read_together", "record_of"]
 
 CHUNK = 5000
 """Keys or numbers that go into one parameter."""
@@ -59,24 +61,59 @@ def record_of(row: Sequence[Any]) -> Record:
 
 def read_records(session: Session, collection: str, keys: Sequence[str]) -> list[Record | None]:
     """Read live records, in the order of the keys, ``None`` where there is none."""
-    now = session.clock()
+    if len(keys) > 1:
+        found = _find_records(session, collection, keys)
+        return [found.get(key) for key in keys]
     names = session.catalog.collection(collection)
     if names is None:
-        return [None] * len(keys)
-    texts = session.statements
-    if len(keys) == 1:
-        row = session.execute(texts.get, (names.scope, keys[0].encode(), now)).fetchone()
-        return [None if row is None else record_of(row)]
-    found: dict[str, Record] = {}
-    for row in rows_by_key(session, names.scope, keys, (now,), many=texts.get_many, few=texts.get_few):
-        found[row[0]] = record_of(row)
-    return [found.get(key) for key in keys]
+        return [None]
+    parameters = (names.scope, keys[0].encode(), session.clock())
+    row = session.execute(session.statements.get, parameters).fetchone()
+    return [None if row is None else record_of(row)]
 
 
-def rows_by_key(
+def read_together(session: Session, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[Record | None]]:
+    """Read live records for several callers at once, with a statement for each collection.
+
+    Args:
+        session: Where to look.
+        wanted: For each caller a collection and keys.
+
+    Returns:
+        For each caller what `read_records` would return; no two of them get the same object.
+    """
+    keys_of: dict[str, list[str]] = {}
+    for collection, keys in wanted:
+        keys_of.setdefault(collection, []).extend(keys)
+    found = {collection: _find_records(session, collection, keys) for collection, keys in keys_of.items()}
+    given: set[tuple[str, str]] = set()
+    results = []
+    for collection, keys in wanted:
+        records = [found[collection].get(key) for key in keys]
+        results.append([_copy(r) if r and (collection, r.key) in given else r for r in records])
+        given.update((collection, key) for key in keys)
+    return results
+
+
+def _copy(record: Record) -> Record:
+    return replace(record, fields=dict(record.fields))
+
+
+def _find_records(session: Session, collection: str, keys: Sequence[str]) -> dict[str, Record]:
+    names = session.catalog.collection(collection)
+    if names is None:
+        return {}
+    texts, now = session.statements, session.clock()
+    lookups = lookups_by_key(session, names.scope, keys, (now,), many=texts.get_many, few=texts.get_few)
+    # What is read together is read as it was at one instant; a single statement does that by itself.
+    with session.snapshot() if len(lookups) > 1 else nullcontext():
+        return {row[0]: record_of(row) for lookup in lookups for row in session.execute(*lookup).fetchall()}
+
+
+def lookups_by_key(
     session: Session, scope: int, keys: Sequence[str], others: tuple[object, ...], *, many: str, few: str
-) -> Iterator[Sequence[Any]]:
-    """Yield rows found by key, in any order, with a statement for thousands of keys.
+) -> list[tuple[str, Sequence[object]]]:
+    """Return statements that find rows by key, with their parameters; one for thousands of keys.
 
     Args:
         session: Where to look.
@@ -86,16 +123,18 @@ def rows_by_key(
         many: A statement that takes a list of keys.
         few: One that takes `FEW` keys one by one.
     """
+    lookups: list[tuple[str, Sequence[object]]] = []
     for start in range(0, len(keys), CHUNK):
         chunk = keys[start : start + CHUNK]
         packed = session.dialect.key_list(chunk)
         if packed is not None:
-            yield from session.execute(many, (scope, packed, *others)).fetchall()
+            lookups.append((many, (scope, packed, *others)))
             continue
         for first in range(0, len(chunk), FEW):
             some = [key.encode() for key in chunk[first : first + FEW]]
             some += some[-1:] * (FEW - len(some))
-            yield from session.execute(few, (scope, *some, *others)).fetchall()
+            lookups.append((few, (scope, *some, *others)))
+    return lookups
 
 
 def fetch_records(session: Session, ids: Sequence[int]) -> dict[int, Record]:

@@ -47,20 +47,20 @@ REVISIONS = ("0001",)
 HEAD = REVISIONS[-1]
 LAYOUT = "ds_layout"
 
-METADATA = MetaData()
+METADATA: MetaData = MetaData()
 
 _ID = BigInteger().with_variant(
     Integer(), "sqlite"
 )  # there only INTEGER is the row's own number; it has 64 bits
 
-ds_layout = Table(
+ds_layout: Table = Table(
     LAYOUT,
     METADATA,
     Column("version_num", String(32), nullable=False),
     PrimaryKeyConstraint("version_num", name="ds_layout_pkc"),
 )
 
-ds_scope = Table(
+ds_scope: Table = Table(
     "ds_scope",
     METADATA,
     Column("id", _ID, primary_key=True),
@@ -69,7 +69,7 @@ ds_scope = Table(
     UniqueConstraint("namespace", "collection", name="ds_scope_collection"),
 )
 
-ds_name = Table(
+ds_name: Table = Table(
     "ds_name",
     METADATA,
     Column("id", _ID, primary_key=True),
@@ -78,7 +78,7 @@ ds_name = Table(
     UniqueConstraint("scope", "name", name="ds_name_name"),
 )
 
-ds_shape = Table(
+ds_shape: Table = Table(
     "ds_shape",
     METADATA,
     Column("id", _ID, primary_key=True),
@@ -89,7 +89,7 @@ ds_shape = Table(
 )
 
 # The value comes last: databases read a row from its front.
-ds_record = Table(
+ds_record: Table = Table(
     "ds_record",
     METADATA,
     Column("id", _ID, primary_key=True),
@@ -115,7 +115,7 @@ _intent = ds_record.c.intent.is_not(None)
 _key = (ds_record.c.scope, ds_record.c.key)
 Index("ds_record_intent", *_key, sqlite_where=_intent, postgresql_where=_intent)
 
-ds_field = Table(
+ds_field: Table = Table(
     "ds_field",
     METADATA,
     Column("record", _ID, primary_key=True, autoincrement=False),

@@ -155,7 +155,7 @@ class Found:
         self._hints: list[tuple[FromClause, str]] = []
         self.conditions: list[ColumnElement[bool]] = []
         one = 0 if len(access.arms) == 1 else arm
-        self.row = self._united(access.arms) if one is None else self._one(access.arms[one], one)
+        self.row: Row = self._united(access.arms) if one is None else self._one(access.arms[one], one)
         self.conditions.append(self._condition(access.rest))
         self.conditions.append(self._alive(alive))
 

@@ -11,6 +11,7 @@ from sqlalchemy import Select
 from daystore.abc import Clock
 from daystore_sql.catalog import Catalog
 from daystore_sql.dialects.base import Connection, Cursor, Dialect
+from daystore_sql.statements import Statements
 
 __all__ = ["Session", "in_snapshot"]
 
@@ -34,10 +35,10 @@ class Session:
         self.dialect = dialect
         self.connection = connection
         self.clock = clock
-        self.statements = dialect.statements
-        self.execute = connection.execute
-        self.catalog = Catalog(self, namespace)
-        self.is_broken = False
+        self.statements: Statements = dialect.statements
+        self.execute: Callable[..., Cursor] = connection.execute
+        self.catalog: Catalog = Catalog(self, namespace)
+        self.is_broken: bool = False
 
     def run(self, key: Hashable, build: Callable[[], Select[Any]], values: Mapping[str, object]) -> Cursor:
         """Execute a statement that is built when its key is met for the first time."""

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from daystore.abc import ABSENT, ANY, KEEP, CheckQuery, Delete, FieldValue, Instant, Outcome, Put, WriteBatch
+from daystore.abc import (
+    ABSENT,
+    ANY,
+    KEEP,
+    CheckQuery,
+    Delete,
+    Expectation,
+    FieldValue,
+    Instant,
+    Outcome,
+    Put,
+    Version,
+    WriteBatch,
+)
 from daystore.abc.names import RESERVED_FIELDS
 from daystore.abc.record import Operation
 from daystore.errors import LimitExceeded, VersionConflict
@@ -13,7 +26,7 @@ from daystore_sql.catalog import CollectionNames
 from daystore_sql.encoding import MAX_INT, MIN_INT, index_entries, pack_fields, unpack_fields
 from daystore_sql.errors import BACKEND
 from daystore_sql.reading import run_query
-from daystore_sql.records import pack_meta, rows_by_key
+from daystore_sql.records import lookups_by_key, pack_meta
 from daystore_sql.session import Session
 
 __all__ = ["apply_batch", "check_sizes"]
@@ -40,10 +53,6 @@ class Old(NamedTuple):
     expires_at: Instant | None
     shape: int
     fields: bytes | None
-
-    def is_alive(self, now: Instant) -> bool:
-        """Tell whether it still exists at `now`."""
-        return self.expires_at is None or now < self.expires_at
 
 
 def check_sizes(batch: WriteBatch) -> None:
@@ -73,30 +82,24 @@ def apply_batch(session: Session, batch: WriteBatch, now: Instant) -> list[Outco
     """
     operations = batch.operations
     found = _find(session, operations)
-    alive = [old if old is not None and old.is_alive(now) else None for old in found]
-    conflicts = [
-        None if _holds(operation, old) else _conflict(operation, index, old)
-        for index, (operation, old) in enumerate(zip(operations, alive, strict=True))
-    ]
+    alive = [old if old is None or old.expires_at is None or now < old.expires_at else None for old in found]
+    conflicts = {
+        index: _conflict(operation, index, live)
+        for index, (operation, live) in enumerate(zip(operations, alive, strict=True))
+        if operation.expect is not ANY and not _holds(operation.expect, live)
+    }
     if batch.atomic:
-        for conflict in conflicts:
-            if conflict is not None:
-                raise conflict
+        for conflict in conflicts.values():
+            raise conflict
         for check in batch.queries:
             _check_query(session, check, now)
     work = _Work(session, now)
-    outcomes = []
-    for operation, old, live, conflict in zip(operations, found, alive, conflicts, strict=True):
-        if conflict is not None:
-            outcomes.append(Outcome(None, False, conflict))
-            continue
-        version = None
-        if type(operation) is Put:
-            work.put(operation, old, live)
-            version = operation.version
-        elif type(operation) is Delete and old is not None:
-            work.delete(old)
-        outcomes.append(Outcome(version, live is not None))
+    outcomes = [
+        Outcome(None, False, conflicts[index])
+        if index in conflicts
+        else Outcome(work.do(operations[index], found[index], live), live is not None)
+        for index, live in enumerate(alive)
+    ]
     work.execute()
     return outcomes
 
@@ -110,7 +113,7 @@ def _find(session: Session, operations: Sequence[Operation]) -> list[Old | None]
         if names is None:
             return [None]
         row = session.execute(texts.find, (names.scope, operation.key.encode())).fetchone()
-        return [None if row is None else Old._make(row)]
+        return [None if row is None else Old(*row)]
     keys: dict[str, list[str]] = {}
     for operation in operations:
         keys.setdefault(operation.collection, []).append(operation.key)
@@ -118,15 +121,14 @@ def _find(session: Session, operations: Sequence[Operation]) -> list[Old | None]
     for collection, some in keys.items():
         names = session.catalog.collection(collection)
         if names is not None:
-            for row in rows_by_key(session, names.scope, some, (), many=texts.find_many, few=texts.find_few):
-                found[collection, row[0]] = Old._make(row)
+            many, few = texts.find_many, texts.find_few
+            for lookup in lookups_by_key(session, names.scope, some, (), many=many, few=few):
+                for row in session.execute(*lookup).fetchall():
+                    found[collection, row[0]] = Old(*row)
     return [found.get((operation.collection, operation.key)) for operation in operations]
 
 
-def _holds(operation: Operation, live: Old | None) -> bool:
-    expect = operation.expect
-    if expect is ANY:
-        return True
+def _holds(expect: Expectation, live: Old | None) -> bool:
     if expect is ABSENT:
         return live is None
     return live is not None and live.version == expect
@@ -167,15 +169,23 @@ class _Work:
         self._entries_deleted: list[Row] = []
         self._entries_inserted: list[Row] = []
 
-    def put(self, put: Put, old: Old | None, live: Old | None) -> None:
-        """Write a record."""
-        names = self._session.catalog.added(put.collection)
+    def do(self, operation: Operation, old: Old | None, live: Old | None) -> Version | None:
+        """Collect what an operation changes, and return the new version."""
+        if type(operation) is Put:
+            self._put(operation, old, live)
+            return operation.version
+        if type(operation) is Delete and old is not None:
+            self._deleted.append((old.number,))
+        return None
+
+    def _put(self, put: Put, old: Old | None, live: Old | None) -> None:
         expires_at = put.expires_at
         if expires_at is KEEP:
             expires_at = None if live is None else live.expires_at
-        fields = pack_fields(put.fields)
+        fields = pack_fields(put.fields) if put.fields else None
         version, meta, now = put.version.encode(), pack_meta(put), self._now
         if old is None:
+            names = self._session.catalog.added(put.collection)
             number, key = self._new_number(), put.key.encode()
             shape = self._change_entries(number, key, None, put, names)
             times = (now, now, expires_at)
@@ -184,18 +194,15 @@ class _Work:
             return
         shape = old.shape
         if fields != old.fields:
-            shape = self._change_entries(old.number, put.key.encode(), old.fields, put, names)
-        head = (now, expires_at, version, meta, fields, put.intent, put.value)
-        if shape == old.shape and live is not None:
-            self._updated.setdefault((False, False), []).append((*head, old.number))
-            return
+            names, key = self._session.catalog.added(put.collection), put.key.encode()
+            shape = self._change_entries(old.number, key, old.fields, put, names)
         reshaped, recreated = shape != old.shape, live is None
-        tail = (*((shape,) * reshaped), *((now,) * recreated), old.number)
-        self._updated.setdefault((reshaped, recreated), []).append((*head, *tail))
-
-    def delete(self, old: Old) -> None:
-        """Delete a record."""
-        self._deleted.append((old.number,))
+        row: Row = (now, expires_at, version, meta, fields, put.intent, put.value)
+        if reshaped:
+            row += (shape,)
+        if recreated:
+            row += (now,)
+        self._updated.setdefault((reshaped, recreated), []).append((*row, old.number))
 
     def execute(self) -> None:
         """Change what was collected."""
@@ -226,6 +233,8 @@ class _Work:
         self, number: int, key: bytes, before: bytes | None, put: Put, names: CollectionNames
     ) -> int:
         """Change the index entries of a record from those of its packed fields; return its shape."""
+        if not put.fields and before is None:
+            return names.added_shape({})
         after = _indexed(put.fields)
         new = index_entries([(names.added_field(name), value) for name, value in after.items()])
         if before is not None:

@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy import BindParameter, ColumnElement, FromClause, LargeBinary, Select, Text, cast, func, select
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine import Dialect as SQLAlchemyDialect
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from daystore.errors import DaystoreError
@@ -35,12 +36,13 @@ class SQLiteDialect(Dialect):
     name = "sqlite"
     begin_read = "BEGIN"
     begin_write = "BEGIN IMMEDIATE"
-    driver_error = sqlite3.Error
+    driver_error: type[Exception] = sqlite3.Error
 
     def __init__(self) -> None:
         super().__init__()
-        self.sqlalchemy = SQLiteDialect_pysqlite(paramstyle="qmark")
-        self.sqlalchemy.statement_compiler = _Compiler
+        dialect = SQLiteDialect_pysqlite(paramstyle="qmark")
+        dialect.statement_compiler = _Compiler
+        self.sqlalchemy: SQLAlchemyDialect = dialect
 
     def text(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
         """Read the bytes as text; SQLite does not change them."""

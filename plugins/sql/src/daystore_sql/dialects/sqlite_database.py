@@ -103,6 +103,12 @@ class SQLiteDatabase:
         Raises:
             BackendUnavailable: If it cannot be opened.
         """
+        if sqlite3.sqlite_version_info < OLDEST:
+            raise unavailable(
+                f"SQLite {sqlite3.sqlite_version} is too old: {'.'.join(map(str, OLDEST))} or later is needed",
+                "open",
+                retryable=False,
+            )
         try:
             connection = sqlite3.connect(
                 ":memory:" if self.path is None else f"file:{quote(str(Path(self.path)))}?mode={self.mode}",
