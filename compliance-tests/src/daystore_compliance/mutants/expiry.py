@@ -14,6 +14,13 @@ from daystore_compliance.mutants.base import mutant
 from daystore_compliance.mutants.envelope import Changed
 
 
+class Unswept(MemoryAdapter):
+    """Correct as it is: what has expired stays in memory, for mutants that stumble over it."""
+
+    def _sweep(self, now: Instant) -> None:
+        pass
+
+
 @mutant("ttl.boundary", "ttl.expires_everywhere", "ttl.default")
 class AliveAtDeadline(MemoryAdapter):
     """A record is there at its deadline, and gone after it."""
@@ -120,7 +127,7 @@ class SecondsIn32Bits(Changed):
 
 
 @mutant("ttl.expires_everywhere", "ttl.rewritten")
-class ReadHidesOnly(MemoryAdapter):
+class ReadHidesOnly(Unswept):
     """Only reading by key knows of deadlines; conditions, deletes and queries see the dead."""
 
     async def _read(
@@ -157,7 +164,7 @@ class AtomicSeesTheDead(MemoryAdapter):
 
 
 @mutant("ttl.rewritten", "ttl.if_absent_on_expired")
-class BornAgain(MemoryAdapter):
+class BornAgain(Unswept):
     """A record that is written over an expired one was created when that was."""
 
     def _apply(self, operation: Operation, now: Instant) -> Outcome:
