@@ -7,12 +7,14 @@ from typing import ClassVar
 
 from daystore.abc import (
     EVENTUAL,
+    KEEP,
     Aggregation,
     Capabilities,
     Consistency,
     GroupRow,
     Outcome,
     Page,
+    Put,
     Query,
     RecordTransaction,
     WriteBatch,
@@ -47,6 +49,17 @@ class DoesItAnyway(Minimal):
     async def write(self, batch: WriteBatch) -> list[Outcome]:
         """Write without a check."""
         return await self._write(replace(batch, atomic=False))
+
+
+@mutant("cap.ttl.refused")
+class RefusesToKeep(Minimal):
+    """A write that keeps the deadline is taken for one that sets a deadline."""
+
+    async def write(self, batch: WriteBatch) -> list[Outcome]:
+        """Refuse what asks for nothing."""
+        if any(isinstance(one, Put) and one.expires_at is KEEP for one in batch.operations):
+            raise UnsupportedOperation("no expiry, so none is kept", capability="ttl", backend=self.name)
+        return await super().write(batch)
 
 
 @mutant("cap.query.refused", "cap.aggregate.refused", "con.refused")
