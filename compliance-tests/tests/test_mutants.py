@@ -31,15 +31,11 @@ def _split(case_id: str) -> tuple[str, str | None]:
     return name, variant.removesuffix("]") or None
 
 
-def _target(name: str) -> MutantTarget:
-    return MutantTarget(MUTANTS[name].adapter, MUTANTS[name].serializer)
-
-
 @pytest.mark.parametrize(("name", "case_id"), KILLS, ids=[f"{name}-{case_id}" for name, case_id in KILLS])
 def test_mutant_is_killed_by_the_case_named_for_it(name: str, case_id: str) -> None:
     found, variant = _split(case_id)
-    target = _target(name)
-    assert obstacle(REGISTRY[found], target, MUTANTS[name].adapter.capabilities) is None
+    target = MUTANTS[name].target()
+    assert obstacle(REGISTRY[found], target, MUTANTS[name].capabilities) is None
     with pytest.raises(AssertionError):
         run_case(REGISTRY[found], target, variant=variant, plan=Plan(search_only=True))
 

@@ -129,15 +129,17 @@ class Env:
 
     def store(self, type: Any = None, **options: Any) -> Store[Any]:  # noqa: A002 -- the contract's name
         """Return a store over a fresh collection; options as those of `Store`."""
-        return Store(self.adapter, self.records().name, type, **{**self.target.store_options, **options})
+        return self._made(self.adapter, self.records().name, type, options)
 
     def reading(self, store: Store[Any], type: Any = None, **options: Any) -> Store[Any]:  # noqa: A002
         """Return another store on the collection of `store`, through another adapter where there can be one."""
-        adapter, defaults = self._reader or self.adapter, self.target.store_options
-        return Store(adapter, store.collection, type, **{**defaults, **options})
+        return self._made(self._reader or self.adapter, store.collection, type, options)
+
+    def _made(self, adapter: StorageAdapter, name: str, type: Any, options: Any) -> Store[Any]:  # noqa: A002
+        return self.target.store_type(adapter, name, type, **{**self.target.store_options, **options})
 
     def storage(self) -> Storage:
         """Return a storage on the adapter, which is open already."""
         for name in ("contexts", "memories", "memories_heads", "events"):
             self.records(name)
-        return Storage({"main": self.adapter})
+        return self.target.storage_type({"main": self.adapter})

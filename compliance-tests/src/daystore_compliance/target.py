@@ -4,24 +4,43 @@ from __future__ import annotations
 
 import importlib
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from daystore.abc import Clock, StorageAdapter
+from daystore.abc import Clock, Record, StorageAdapter
 from daystore.adapters.memory import MemoryAdapter
+from daystore.storage import Storage
+from daystore.stores import Store
 
-__all__ = ["BUILTIN", "HOOKS", "MemoryTarget", "SqlTarget", "Target", "UrlTarget", "installed", "resolve"]
+__all__ = ["BUILTIN", "HOOKS", "MemoryTarget", "Raw", "SqlTarget", "Target", "UrlTarget", "installed", "resolve"]
 
-HOOKS: Final = frozenset({"fresh", "reopen", "second"})
+HOOKS: Final = frozenset({"fresh", "process", "proxy", "raw", "reopen", "second"})
 """What a target may offer beyond an adapter: see `Target.hooks`."""
 
 ENTRY_POINTS: Final = "daystore.compliance"
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What is physically kept for one namespace, seen past the adapter.
+
+    Attributes:
+        records: Records, the expired and the deleted that were not reclaimed among them.
+        entries: Entries of indexes, markers and whatever else is kept beside records.
+        connections: Connections of the adapter to its server; ``None`` where there is none.
+    """
+
+    records: int
+    entries: int
+    connections: int | None = None
 
 
 class Target:
@@ -31,15 +50,21 @@ class Target:
         name: By which it is chosen and reported.
         hooks: What the suite may do with it. ``second``: several adapters in one namespace see the same data.
             ``reopen``: what was written is there again after close and open. ``fresh``: there can be another
-            target like this one, on storage that was never used.
+            target like this one, on storage that was never used. ``process``: another process can open the same
+            data, see `elsewhere`. ``raw``: what is physically kept can be counted, see `raw`. ``proxy``: the
+            backend is reached by TCP, so that the connection can be made to fail, see `address` and `at`.
         disposable: The storage goes with the target, so a case need not clean up behind itself.
         store_options: Options of every store that the suite makes: a serializer, middleware.
+        store_type: Class of every plain store that the suite makes.
+        storage_type: Class of every storage that the suite makes.
     """
 
     name: str
     hooks: frozenset[str] = frozenset({"reopen", "second"})
-    disposable: ClassVar[bool] = False
+    disposable: bool = False
     store_options: Mapping[str, Any] = MappingProxyType({})
+    store_type: type[Store[Any]] = Store
+    storage_type: type[Storage] = Storage
 
     async def open(self, namespace: str, clock: Clock) -> StorageAdapter:
         """Return an open adapter in `namespace`, which takes the time from `clock`."""
@@ -53,6 +78,23 @@ class Target:
     def fresh(self) -> Target:
         """Return another target like this one, on storage that was never used; it has not been started."""
         raise NotImplementedError("a target that declares the hook 'fresh' makes others like it")
+
+    def elsewhere(self) -> str:
+        """Return what `resolve` makes a target of, in another process, that opens the same data."""
+        raise NotImplementedError("a target that declares the hook 'process' says how to open its data again")
+
+    async def raw(self, adapter: StorageAdapter) -> Raw:
+        """Count what is physically kept in the namespace of an adapter, without going through it."""
+        raise NotImplementedError("a target that declares the hook 'raw' counts what is kept")
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the server, once it was started."""
+        raise NotImplementedError("a target that declares the hook 'proxy' has an address")
+
+    def at(self, host: str, port: int) -> Target:
+        """Return this target, started, with its server reached at another address: that of a proxy."""
+        raise NotImplementedError("a target that declares the hook 'proxy' can be reached through one")
 
     def start(self) -> None:
         """Provide the storage, before anything is opened."""
@@ -74,24 +116,40 @@ class Target:
 
 
 class MemoryTarget(Target):
-    """The reference adapter. Each instance has data of its own, so there is no second one on the same."""
+    """The reference adapter. Adapters of one target in one namespace share their data.
+
+    Args:
+        adapter: Its class, for variations of it.
+    """
 
     name = "memory"
-    hooks: frozenset[str] = frozenset({"reopen"})
+    hooks: frozenset[str] = frozenset({"fresh", "raw", "reopen", "second"})
     disposable = True
-    adapter: ClassVar[type[StorageAdapter]] = MemoryAdapter
+    adapter: type[MemoryAdapter] = MemoryAdapter
+
+    def __init__(self) -> None:
+        self._storage: dict[str, dict[str, dict[str, Record]]] = {}
+
+    def fresh(self) -> Target:
+        """Return another one, without data."""
+        return type(self)()
 
     async def open(self, namespace: str, clock: Clock) -> StorageAdapter:
-        """Return an adapter without data."""
+        """Return an adapter on the data of its namespace."""
         adapter = self.adapter(namespace=namespace, clock=clock)
+        adapter._collections = self._storage.setdefault(namespace, {})
         await adapter.open()
         return adapter
 
     async def reopen(self, adapter: StorageAdapter) -> StorageAdapter:
-        """Close and open the same object, whose data lives as long as it does."""
+        """Close and open the same object."""
         await adapter.close()
         await adapter.open()
         return adapter
+
+    async def raw(self, adapter: StorageAdapter) -> Raw:
+        """Count the records that are kept."""
+        return Raw(sum(map(len, self._storage.get(adapter.namespace, {}).values())), 0)
 
 
 class UrlTarget(Target):
@@ -115,14 +173,18 @@ class UrlTarget(Target):
 
 
 class SqlTarget(UrlTarget):
-    """SQLite in a file of a temporary directory."""
+    """SQLite in a file: of a temporary directory, which goes with the target, unless a URL names one.
 
-    hooks: frozenset[str] = HOOKS
-    disposable = True
+    Args:
+        url: ``sqlite:///path``, or ``None`` for a file of its own.
+    """
 
-    def __init__(self) -> None:
-        super().__init__("sqlite://")
+    def __init__(self, url: str | None = None) -> None:
+        super().__init__(url or "sqlite://")
         self.name = "sql"
+        self.hooks: frozenset[str] = HOOKS - {"proxy"}
+        self.disposable: bool = url is None
+        self._directory: str | None = None
 
     def fresh(self) -> Target:
         """Return another one, with a directory of its own."""
@@ -130,12 +192,35 @@ class SqlTarget(UrlTarget):
 
     def start(self) -> None:
         """Make the directory."""
-        self._directory = tempfile.mkdtemp(prefix="daystore-compliance-")
-        self.url: str = f"sqlite:///{Path(self._directory) / 'suite.db'}"
+        if self.disposable:
+            self._directory = tempfile.mkdtemp(prefix="daystore-compliance-")
+            self.url: str = f"sqlite:///{Path(self._directory) / 'suite.db'}"
 
     def stop(self) -> None:
         """Remove the directory."""
-        shutil.rmtree(self._directory)
+        if self._directory is not None:
+            shutil.rmtree(self._directory)
+
+    def elsewhere(self) -> str:
+        """Return the URL of the file."""
+        return self.url
+
+    async def raw(self, adapter: StorageAdapter) -> Raw:
+        """Count the rows of a namespace."""
+        path = self.url.removeprefix("sqlite:///").partition("?")[0]
+        with closing(sqlite3.connect(path)) as connection:
+            (records,) = connection.execute(_COUNT_RECORDS, (adapter.namespace.encode(),)).fetchone()
+            (entries,) = connection.execute(_COUNT_ENTRIES, (adapter.namespace.encode(),)).fetchone()
+        return Raw(records, entries)
+
+
+_COUNT_RECORDS: Final = """
+SELECT count(*) FROM ds_record JOIN ds_scope ON ds_scope.id = ds_record.scope WHERE namespace = ?
+"""
+_COUNT_ENTRIES: Final = """
+SELECT count(*) FROM ds_field JOIN ds_name ON ds_name.id = ds_field.field
+JOIN ds_scope ON ds_scope.id = ds_name.scope WHERE namespace = ?
+"""
 
 
 class SqlMemoryTarget(UrlTarget):

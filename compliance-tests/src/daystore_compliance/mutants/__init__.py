@@ -6,28 +6,15 @@ A suite that lets one of them pass certifies nothing. Every mutant is a subclass
 from __future__ import annotations
 
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Final
 
 from daystore_compliance.mutants.base import MUTANTS, Mutant, MutantTarget, mutant
 
 __all__ = ["MODULES", "MUTANTS", "Mutant", "MutantTarget", "load", "mutant"]
 
-MODULES: Final = (
-    "keys",
-    "envelope",
-    "batches",
-    "predicates",
-    "queries",
-    "paging",
-    "aggregation",
-    "expiry",
-    "conditions",
-    "transactions",
-    "lifecycle",
-    "capabilities",
-    "values",
-    "serializers",
-)
+MODULES: Final = tuple(sorted(module.name for module in iter_modules(__path__) if module.name != "base"))
+"""The modules of this package that hold mutants."""
 
 
 def load() -> dict[str, Mutant]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from daystore.abc import (
     Aggregation,
     And,
-    Clock,
+    Capabilities,
     Compare,
     Consistency,
     GroupRow,
@@ -20,7 +20,6 @@ from daystore.abc import (
     Predicate,
     Query,
     Record,
-    StorageAdapter,
     decode_cursor,
     encode_cursor,
     sort_value,
@@ -28,8 +27,9 @@ from daystore.abc import (
 from daystore.abc.evaluate import evaluate_aggregate, field_of, matcher, without_window
 from daystore.abc.order import is_after
 from daystore.adapters.memory import MemoryAdapter
-from daystore.codec.serializers.json import JSONSerializer
-from daystore_compliance.target import HOOKS, MemoryTarget
+from daystore.storage import Storage
+from daystore.stores import Store
+from daystore_compliance.target import MemoryTarget, Target
 
 __all__ = ["MUTANTS", "Mutant", "MutantTarget", "Stepwise", "mutant"]
 
@@ -44,23 +44,41 @@ class Mutant:
         name: Name of its class.
         breaks: What it does wrong, in one line.
         killed_by: Ids of the cases that must find it out, ``id[variant]`` for one variant of a case.
-        adapter: Class of the adapter.
-        serializer: Class of the serializer of its stores.
+        part: The class itself: an adapter, a serializer, a store, a storage or a whole target.
+        bugs: The real bugs that it is made from, as ``owner/repository#number``.
     """
 
     name: str
     breaks: str
     killed_by: tuple[str, ...]
-    adapter: type[MemoryAdapter] = MemoryAdapter
-    serializer: type[JSONSerializer] = JSONSerializer
+    part: type[Any]
+    bugs: tuple[str, ...] = ()
+
+    def target(self) -> Target:
+        """Return the mutant as the suite sees it, with no data."""
+        if issubclass(self.part, Target):
+            return self.part()
+        return MutantTarget(self.part)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it declares."""
+        adapter = self.part.adapter if issubclass(self.part, Target) else self.part
+        found = getattr(adapter, "capabilities", MemoryAdapter.capabilities)
+        assert isinstance(found, Capabilities)
+        return found
 
 
 MUTANTS: Final[dict[str, Mutant]] = {}
 """Every mutant that has been imported, by name. `daystore_compliance.mutants.load` imports all of them."""
 
 
-def mutant(*killed_by: str) -> Callable[[M], M]:
-    """Enter an adapter or a serializer into the registry, with the cases that must find it out.
+def mutant(*killed_by: str, bugs: Sequence[str] = ()) -> Callable[[M], M]:
+    """Enter a class into the registry, with the cases that must find it out.
+
+    Args:
+        killed_by: See `Mutant`; the case named for it comes first.
+        bugs: See `Mutant`.
 
     Raises:
         ValueError: If the name is taken, no case is named, or the class does not say what it does wrong.
@@ -70,42 +88,35 @@ def mutant(*killed_by: str) -> Callable[[M], M]:
         breaks = inspect.cleandoc(kind.__doc__ or "")
         if kind.__name__ in MUTANTS or not killed_by or not breaks or "\n" in breaks:
             raise ValueError(f"the mutant {kind.__name__} needs a name of its own, a line of what, and cases")
-        part = {"adapter": kind} if issubclass(kind, MemoryAdapter) else {"serializer": kind}
-        MUTANTS[kind.__name__] = Mutant(kind.__name__, breaks, killed_by, **part)
+        MUTANTS[kind.__name__] = Mutant(kind.__name__, breaks, killed_by, kind, tuple(bugs))
         return kind
 
     return enter
 
 
 class MutantTarget(MemoryTarget):
-    """A mutant as the suite sees it; unlike with the original, adapters in one namespace share their data.
+    """The reference with one part of it replaced.
 
     Args:
-        adapter: The class of its adapter.
-        serializer: The class of its stores' serializer.
+        part: A class of adapters, serializers, stores or storages.
     """
 
-    hooks: frozenset[str] = HOOKS
+    def __init__(self, part: type[Any] = MemoryAdapter) -> None:
+        super().__init__()
+        self._part = part
+        self.name: str = part.__name__
+        if issubclass(part, MemoryAdapter):
+            self.adapter = part
+        elif issubclass(part, Store):
+            self.store_type = part
+        elif issubclass(part, Storage):
+            self.storage_type = part
+        else:
+            self.store_options = {"serializer": part()}
 
-    def __init__(
-        self, adapter: type[MemoryAdapter] = MemoryAdapter, serializer: type[JSONSerializer] = JSONSerializer
-    ) -> None:
-        self._adapter = adapter
-        self.name: str = adapter.__name__
-        self.store_options: Mapping[str, Any] = {"serializer": serializer()}
-        self._serializer = serializer
-        self._storage: dict[str, dict[str, dict[str, Record]]] = {}
-
-    def fresh(self) -> MutantTarget:
+    def fresh(self) -> Target:
         """Return another one, without data."""
-        return MutantTarget(self._adapter, self._serializer)
-
-    async def open(self, namespace: str, clock: Clock) -> StorageAdapter:
-        """Return an adapter on the data of its namespace."""
-        adapter = self._adapter(namespace=namespace, clock=clock)
-        adapter._collections = self._storage.setdefault(namespace, {})
-        await adapter.open()
-        return adapter
+        return MutantTarget(self._part)
 
 
 class Stepwise(MemoryAdapter):

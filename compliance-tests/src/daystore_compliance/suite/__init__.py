@@ -6,36 +6,15 @@ Run them with ``python -m pytest --pyargs daystore_compliance.suite --daystore-t
 from __future__ import annotations
 
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Final
 
 from daystore_compliance.case import REGISTRY, Case
 
 __all__ = ["MODULES", "load"]
 
-MODULES: Final = (
-    "envelope",
-    "values",
-    "typed_values",
-    "keys",
-    "missing",
-    "batches",
-    "predicates",
-    "queries",
-    "paging",
-    "aggregation",
-    "expiry",
-    "conditions",
-    "stores",
-    "store_queries",
-    "transactions",
-    "serializability",
-    "store_transactions",
-    "isolation",
-    "lifecycle",
-    "corruption",
-    "capabilities",
-    "stateful",
-)
+MODULES: Final = tuple(sorted(module.name for module in iter_modules(__path__)))
+"""The modules of this package: every one of them holds cases."""
 
 
 def load() -> dict[str, Case]:
