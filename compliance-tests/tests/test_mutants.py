@@ -1,80 +1,55 @@
-"""Every mutant is found out by the cases named for it, by their own assertions, and every case finds one out."""
+"""Mutants as data: each is named, says what it breaks, and names cases that exist; every case has one.
+
+That each is found out by the cases named for it is the business of ``daystore selftest``.
+"""
+
+from typing import Any
 
 import pytest
 
 from daystore_compliance.case import REGISTRY, obstacle
-from daystore_compliance.mutants import MODULES, MUTANTS, MutantTarget, load, mutant
+from daystore_compliance.mutants import MODULES, MUTANTS, load, mutant
 from daystore_compliance.mutants.base import Stepwise
-from daystore_compliance.mutants.capabilities import Minimal
-from daystore_compliance.plan import Plan
-from daystore_compliance.run import run_case
+from daystore_compliance.selftest import trial
+from daystore_compliance.selftest.matrix import lost_kills, matrix_text, read_matrix
+from daystore_compliance.selftest.report import quick_pairs
+from daystore_compliance.selftest.seeds import ORIGINALS
+from daystore_compliance.selftest.trial import named, original, try_mutant
 from daystore_compliance.suite import load as load_cases
 
 load_cases()
 load()
 
-KILLS = [(name, case_id) for name, found in MUTANTS.items() for case_id in found.killed_by]
-RUNS = [(case_id, variant) for case_id, case in REGISTRY.items() for variant in case.variants or [None]]
 
-ONLY_CORE = {
-    "batch.last_wins": "a store makes a dict of its pairs before an adapter or a serializer sees them",
-    "q.unknown_field": "a store refuses a name before an adapter sees a query",
-    "rt.typed_refused": "a store refuses another type before a serializer sees the value",
-    "ttl.zero_negative": "a store makes the deadline, and refuses what makes none",
-    "txn.store_after_end": "a store of a transaction asks the transaction first",
-}
-"""Cases that no adapter and no serializer can fail, and why."""
+def test_every_case_finds_out_a_mutant() -> None:
+    killers = {case_id for found in MUTANTS.values() for case_id, _ in named(found)}
+    assert killers == REGISTRY.keys()
+    assert {case_id for _, case_id in quick_pairs()} == REGISTRY.keys()
 
 
-def _split(case_id: str) -> tuple[str, str | None]:
-    name, _, variant = case_id.partition("[")
-    return name, variant.removesuffix("]") or None
+@pytest.mark.parametrize("name", MUTANTS)
+def test_mutant_names_cases_that_apply_to_it(name: str) -> None:
+    found = MUTANTS[name]
+    target = found.target()
+    for case_id, variant in named(found):
+        assert obstacle(REGISTRY[case_id], target, found.capabilities) is None
+        assert variant is None or variant in REGISTRY[case_id].variants
 
 
-@pytest.mark.parametrize(("name", "case_id"), KILLS, ids=[f"{name}-{case_id}" for name, case_id in KILLS])
-def test_mutant_is_killed_by_the_case_named_for_it(name: str, case_id: str) -> None:
-    found, variant = _split(case_id)
-    target = MUTANTS[name].target()
-    assert obstacle(REGISTRY[found], target, MUTANTS[name].capabilities) is None
-    with pytest.raises(AssertionError):
-        run_case(REGISTRY[found], target, variant=variant, plan=Plan(search_only=True))
-
-
-def test_every_case_kills_a_mutant() -> None:
-    killers = {_split(case_id)[0] for _, case_id in KILLS}
-    assert killers <= REGISTRY.keys()
-    assert REGISTRY.keys() - killers == ONLY_CORE.keys()
-
-
-@pytest.mark.parametrize("adapter", [Stepwise, Minimal])
-def test_what_mutants_are_made_of_passes(adapter: type[Stepwise]) -> None:
-    target = MutantTarget(adapter)
-    ran = 0
-    for case_id, variant in RUNS:
-        if obstacle(REGISTRY[case_id], target, adapter.capabilities) is None:
-            run_case(REGISTRY[case_id], target, variant=variant)
-            ran += 1
-    assert ran > 50
-
-
-def test_every_case_runs_on_some_backend() -> None:
+def test_every_case_runs_on_some_original() -> None:
     """A case in a dead branch stays green for ever."""
-    targets = [(MutantTarget(adapter), adapter.capabilities) for adapter in (Stepwise, Minimal)]
-    dead = [
+    targets = [(make(), kind) for kind, make in ORIGINALS.items()]
+    targets += [(original(found), name) for name, found in MUTANTS.items()]
+    dead = {
         case_id
         for case_id, case in REGISTRY.items()
-        if all(obstacle(case, target, capabilities) for target, capabilities in targets)
-    ]
-    assert dead == []
+        if all(obstacle(case, target, trial._declared(target)) for target, _ in targets)
+    }
+    assert dead == set()
 
 
-def test_no_module_of_mutants_is_forgotten() -> None:
-    from pathlib import Path
-
-    import daystore_compliance.mutants as package
-
-    folder = Path(package.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} == {*MODULES, "__init__", "base"}
+def test_every_module_of_mutants_is_loaded() -> None:
+    assert {found.part.__module__.rpartition(".")[2] for found in MUTANTS.values()} <= set(MODULES)
 
 
 def test_mutant_needs_a_name_a_line_and_a_case() -> None:
@@ -84,8 +59,34 @@ def test_mutant_needs_a_name_a_line_and_a_case() -> None:
     class Casefolded(Stepwise):
         """A name that is taken."""
 
-    for kind in (WithoutWords, Casefolded):
-        with pytest.raises(ValueError, match="needs a name"):
+    for kind, told in ((WithoutWords, "a line of what"), (Casefolded, "a name of its own")):
+        with pytest.raises(ValueError, match=told):
             mutant("key.case")(kind)
-    with pytest.raises(ValueError, match="needs a name"):
+    with pytest.raises(ValueError, match="and cases"):
         mutant()(Stepwise)
+
+
+def test_trial_tells_a_kill_from_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert try_mutant("ReadsThenWrites", only="cas.one_winner").killers == ["cas.one_winner"]
+
+    def outcome(*arguments: Any) -> str:
+        return "ZeroDivisionError"
+
+    monkeypatch.setattr(trial, "_outcome", outcome)
+    crashed = try_mutant("ReadsThenWrites", only="cas.one_winner")
+    assert crashed.killers == []
+    assert "ZeroDivisionError" in crashed.problems[0]
+
+
+def test_committed_matrix_has_a_row_for_every_mutant_and_no_empty_one() -> None:
+    matrix = read_matrix()
+    assert matrix.keys() == MUTANTS.keys()
+    for name, found in MUTANTS.items():
+        assert set(found.killed_by) <= set(matrix[name])
+
+
+def test_row_that_shrinks_is_told() -> None:
+    old = {"A": ["x", "y"], "B": ["x"], "C": ["z"]}
+    new = {"A": ["x"], "B": ["x", "y"]}
+    assert lost_kills(old, new) == ["A: no longer found out by y", "C: the mutant is gone"]
+    assert matrix_text({"B": ["y", "x"], "A": []}) == '{\n "A": [],\n "B": ["x", "y"]\n}\n'

@@ -15,24 +15,10 @@ from daystore_compliance.target import MemoryTarget, SqlMemoryTarget
 
 CASES = suite.load()
 FOLDER = Path(suite.__file__).parent
-AREAS = {
-    "agg",
-    "batch",
-    "cap",
-    "cas",
-    "con",
-    "del",
-    "err",
-    "key",
-    "life",
-    "miss",
-    "ns",
-    "opt",
-    "page",
-    "q",
-} | {
-    *("rec", "rt", "sec", "ser", "stateful", "ttl", "txn"),
-}
+AREAS = set(
+    "agg batch cancel cap cas con conn ctx del err evt key life mem miss mw ns opt page q rec rt sec ser sig "
+    "stateful ttl txn".split()
+)
 
 
 def test_every_module_is_loaded() -> None:

@@ -1,7 +1,36 @@
 """The certification suite of daystore: every backend is held to the same contract."""
 
-from daystore_compliance.clock import ManualClock
-from daystore_compliance.plan import Plan
-from daystore_compliance.target import Target
+from __future__ import annotations
 
-__all__ = ["ManualClock", "Plan", "Target"]
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from daystore_compliance.clock import ManualClock
+    from daystore_compliance.equality import same_answer, strict_eq
+    from daystore_compliance.plan import Plan
+    from daystore_compliance.reproduce.source import source_of
+    from daystore_compliance.target import Raw, Target, resolve
+
+__all__ = ["ManualClock", "Plan", "Raw", "Target", "resolve", "same_answer", "source_of", "strict_eq"]
+
+_HOMES: Final = {
+    "ManualClock": "clock",
+    "Plan": "plan",
+    "Raw": "target",
+    "Target": "target",
+    "resolve": "target",
+    "same_answer": "equality",
+    "source_of": "reproduce.source",
+    "strict_eq": "equality",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for; daystore and pytest load this package in processes that need none of it."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -15,6 +15,7 @@ from daystore.stores import Store
 from daystore_compliance.clock import ManualClock
 from daystore_compliance.plan import Plan
 from daystore_compliance.records import Records
+from daystore_compliance.reproduce.trace import Trace
 from daystore_compliance.target import Target
 
 __all__ = ["Env"]
@@ -35,6 +36,7 @@ class Env:
         adapter: An open adapter in a namespace that nobody else uses.
         clock: The adapter's clock; it stands until the case moves it.
         random: Where a case takes random choices from.
+        trace: What was done to the adapters that were opened here.
     """
 
     adapter: StorageAdapter
@@ -45,6 +47,7 @@ class Env:
         self.clock: ManualClock = ManualClock()
         self.random: random.Random = random.Random(plan.seed)
         self.namespace: str = f"case-{uuid.uuid4().hex}"
+        self.trace: Trace = Trace(self.clock)
         self._opened: list[StorageAdapter] = []
         self._collections: list[Records] = []
         self._reader: StorageAdapter | None = None
@@ -87,6 +90,7 @@ class Env:
         """Open another adapter in a namespace; it is closed at the end."""
         adapter = await self.target.open(namespace, self.clock)
         self._opened.append(adapter)
+        self.trace.opened(adapter, namespace)
         return adapter
 
     async def second(self) -> StorageAdapter:
@@ -95,9 +99,11 @@ class Env:
 
     async def reopen(self) -> None:
         """Close the adapter and open one on the same data. The case says that it ``needs={"reopen"}``."""
-        self._opened.remove(self.adapter)
-        self.adapter = await self.target.reopen(self.adapter)
+        old = self.adapter
+        self._opened.remove(old)
+        self.adapter = await self.target.reopen(old)
         self._opened.append(self.adapter)
+        self.trace.reopened(old, self.adapter)
 
     async def stop(self) -> None:
         """Clean up where the storage stays, and close everything that was opened."""

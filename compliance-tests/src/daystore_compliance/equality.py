@@ -13,7 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-__all__ = ["as_stored", "strict_eq"]
+from daystore.abc import GroupRow, Outcome, Page
+
+__all__ = ["as_stored", "same_answer", "strict_eq"]
 
 
 def strict_eq(one: Any, other: Any) -> bool:
@@ -45,6 +47,19 @@ def as_stored(value: Any) -> Any:
     if type(value) in (list, tuple):
         return [as_stored(item) for item in value]
     return value
+
+
+def same_answer(one: Any, other: Any) -> bool:
+    """Tell whether two adapters answer the same: errors by their class, and cursors by whether there is one."""
+    if isinstance(one, BaseException) or isinstance(other, BaseException):
+        return type(one) is type(other)
+    if isinstance(one, Page) and isinstance(other, Page):
+        return strict_eq(one.records, other.records) and (one.cursor is None) == (other.cursor is None)
+    if isinstance(one, GroupRow) and isinstance(other, GroupRow):
+        return strict_eq((one.group, dict(one.values)), (other.group, dict(other.values)))
+    if type(one) is type(other) and isinstance(one, (list, Outcome)):
+        return len(one) == len(other) and all(map(same_answer, one, other))
+    return strict_eq(one, other)
 
 
 def _equal(one: Any, other: Any) -> bool:

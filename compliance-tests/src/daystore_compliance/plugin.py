@@ -5,18 +5,20 @@ It does nothing to tests that are no cases. Its fixtures, options and markers al
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from daystore.abc import Capabilities
 from daystore_compliance.case import Case, obstacle
-from daystore_compliance.clock import ManualClock
+from daystore_compliance.certificate.contract import CURRENT, versions
+from daystore_compliance.certificate.profiles import PROFILES, profile_of
+from daystore_compliance.certificate.results import Result, Results
+from daystore_compliance.certificate.verdict import Exit
+from daystore_compliance.certificate.waivers import FILE_NAME, WaiverError, read_waivers
 from daystore_compliance.plan import Plan
+from daystore_compliance.session import Session
 from daystore_compliance.target import Target, installed, resolve
 
 pytest.register_assert_rewrite(
@@ -28,38 +30,6 @@ pytest.register_assert_rewrite(
 
 SUITE: Final = Path(__file__).parent / "suite"
 _REPORT: Final = "daystore_case"
-
-
-@dataclass
-class Session:
-    """What one run of pytest knows of the suite.
-
-    Attributes:
-        targets: What is tried.
-        capabilities: What each declares, by its name, once it was asked.
-        outcomes: What became of each case, by target and id with the variant.
-    """
-
-    targets: list[Target]
-    capabilities: dict[str, Capabilities] = field(default_factory=dict)
-    outcomes: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def declared(self, target: Target) -> Capabilities:
-        """Ask a target what it declares, once."""
-        if target.name not in self.capabilities:
-            with target.running():
-                self.capabilities[target.name] = asyncio.run(_ask(target))
-        return self.capabilities[target.name]
-
-
-async def _ask(target: Target) -> Capabilities:
-    adapter = await target.open("daystore-compliance", ManualClock())
-    try:
-        return adapter.capabilities
-    finally:
-        await adapter.close()
-
-
 _SESSION: Final = pytest.StashKey[Session]()
 
 
@@ -77,16 +47,52 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--daystore-seed", type=int, default=0, metavar="N", help="what random choices are made from"
     )
+    group.addoption("--daystore-url", metavar="URL", help="where the backend of the named target is")
+    group.addoption(
+        "--daystore-profile", default="", metavar="NAMES", help="only these profiles, separated by commas"
+    )
+    group.addoption(
+        "--daystore-case", action="append", default=[], metavar="ID", help="only this case; may be repeated"
+    )
+    group.addoption("--daystore-contract", default=CURRENT, metavar="VERSION", help="the contract to certify")
+    group.addoption(
+        "--daystore-waivers", metavar="FILE", help=f"cases that may fail; {FILE_NAME}, if there is one"
+    )
+    group.addoption("--daystore-out", metavar="DIR", help="write certificates there, and end as they say")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, and find the targets that were asked for."""
+    """Declare the marker, and find out what was asked for."""
     config.addinivalue_line("markers", "daystore_case(id): a case of the daystore compliance suite")
     try:
-        targets = [resolve(text) for text in config.getoption("--daystore-target")]
-    except LookupError as error:
+        config.stash[_SESSION] = _session(config)
+    except (LookupError, WaiverError) as error:
         raise pytest.UsageError(str(error)) from None
-    config.stash[_SESSION] = Session(targets or installed())
+
+
+def _session(config: pytest.Config) -> Session:
+    option = config.getoption
+    texts, url, out = option("--daystore-target"), option("--daystore-url"), option("--daystore-out")
+    if url is not None and len(texts) != 1:
+        raise LookupError("--daystore-url is of one target: name it with --daystore-target")
+    if option("--daystore-contract") not in versions():
+        raise LookupError(
+            f"there is no contract {option('--daystore-contract')!r}: there are {', '.join(versions())}"
+        )
+    profiles = frozenset(filter(None, option("--daystore-profile").split(",")))
+    if unknown := profiles - PROFILES.keys():
+        raise LookupError(f"there is no profile {min(unknown)!r}: there are {', '.join(PROFILES)}")
+    waivers = option("--daystore-waivers")
+    file = Path(waivers) if waivers else config.invocation_params.dir / FILE_NAME
+    return Session(
+        [resolve(text, url) for text in texts] or installed(),
+        Plan(option("--daystore-level"), option("--daystore-seed")),
+        profiles,
+        frozenset(option("--daystore-case")),
+        read_waivers(file) if waivers or file.is_file() else {},
+        option("--daystore-contract"),
+        Path(out) if out else None,
+    )
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
@@ -126,6 +132,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Take out the cases that do not apply to their target; what they are is told at the end."""
     session = config.stash[_SESSION]
+    there = {found.id for item in items if (found := case_of(getattr(item, "function", None)))}
+    if there and (unknown := session.cases - there):
+        raise pytest.UsageError(f"no case is called {min(unknown)!r}: 'daystore cases' lists all of them")
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
@@ -134,7 +143,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             kept.append(item)
             continue
         target = _target_of(item)
-        applies = obstacle(found, target, session.declared(target)) is None
+        wanted = not session.cases or found.id in session.cases
+        wanted = wanted and (not session.profiles or profile_of(found) in session.profiles)
+        applies = wanted and obstacle(found, target, session.declared(target)) is None
         (kept if applies else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -152,37 +163,68 @@ def daystore_target(request: pytest.FixtureRequest) -> Iterator[Target]:
 @pytest.fixture(scope="session")
 def daystore_plan(pytestconfig: pytest.Config) -> Plan:
     """How hard to try."""
-    return Plan(pytestconfig.getoption("--daystore-level"), pytestconfig.getoption("--daystore-seed"))
+    return pytestconfig.stash[_SESSION].plan
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:  # noqa: ARG001 -- pluggy
-    """Mark a report with its case, and tell the promise where it was not kept."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
+    """Mark a report with what became of its case, and explain a promise that was not kept."""
     report: pytest.TestReport = yield
     found = case_of(getattr(item, "function", None))
-    if found is not None and isinstance(item, pytest.Function):
-        variant = item.callspec.params.get("daystore_variant")
-        name = found.id if variant is None else f"{found.id}[{variant}]"
-        setattr(report, _REPORT, (_target_of(item).name, name))
-        if report.failed:
-            text = f"{found.promise}\n(case {name}, {found.level}, since contract {found.since})"
-            report.sections.append(("the promise that was not kept", text))
+    if found is None or not isinstance(item, pytest.Function):
+        return report
+    target, variant = _target_of(item), item.callspec.params.get("daystore_variant")
+    error = call.excinfo.value if call.excinfo is not None else None
+    if report.when == "call" or not report.passed:
+        reason = "" if error is None else f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+        result = Result(found.id, variant, report.outcome, call.duration, reason)
+        setattr(report, _REPORT, (target.name, result.to_dict()))
+    if report.failed and error is not None:
+        _explain(report, item, found, error)
     return report
+
+
+def _explain(report: pytest.TestReport, item: pytest.Function, found: Case, error: BaseException) -> None:
+    from daystore_compliance.reproduce.report import sections
+
+    session = item.config.stash[_SESSION]
+    if found.id in session.waivers:
+        waiver = session.waivers[found.id]
+        report.outcome = "skipped"
+        report.wasxfail = f"waived until {waiver.expires}: {waiver.reason} ({waiver.issue})"
+        return
+    variant = item.callspec.params.get("daystore_variant")
+    told = sections(found, variant, _target_of(item), session.plan, error, session.out)
+    report.sections.extend(told)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Keep the outcome of a case; with xdist this runs where all reports come together."""
     marked = getattr(report, _REPORT, None)
-    if marked is not None and _RECORDER and (report.when == "call" or not report.passed):
-        _RECORDER[-1].outcomes[tuple(marked)] = report.outcome
+    if marked is not None and _RECORDER:
+        name, result = marked
+        _RECORDER[-1].results.setdefault(name, Results()).add(Result.from_dict(result))
 
 
 _RECORDER: Final[list[Session]] = []
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Begin to keep outcomes."""
-    _RECORDER.append(session.config.stash[_SESSION])
+    """Begin to keep outcomes; a target that was named has to answer before anything is collected."""
+    config = session.config
+    ours = config.stash[_SESSION]
+    _RECORDER.append(ours)
+    if config.getoption("--daystore-target") and not _is_worker(config):
+        for target in ours.targets:
+            try:
+                ours.ask(target)
+            except Exception as error:  # noqa: BLE001 -- whatever it is, there is nothing to try
+                told = f"the target {target.name!r} cannot be opened: {type(error).__name__}: {error}"
+                pytest.exit(told, returncode=Exit.UNAVAILABLE)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
 
 
 def pytest_unconfigure() -> None:
@@ -190,18 +232,31 @@ def pytest_unconfigure() -> None:
     _RECORDER.clear()
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Tell for each target how many cases passed, and which were not run and why."""
-    session = config.stash[_SESSION]
-    if not session.outcomes:
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the certificates that were asked for, and end as the worst of them says."""
+    config = session.config
+    ours = config.stash[_SESSION]
+    if ours.out is None or _is_worker(config) or config.option.collectonly:
         return
-    from daystore_compliance.suite import load  # not before it is rewritten, nor without need
+    if session.exitstatus in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERNAL_ERROR, Exit.UNAVAILABLE):
+        return
+    from daystore_compliance.suite import load
+
+    registry = load()
+    for target in ours.targets:
+        ours.verdicts[target.name] = ours.certify(target, registry)
+    session.exitstatus = max(verdict.exit for verdict, _ in ours.verdicts.values())
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Tell for each target how many cases passed, which were not run and why, and the verdict."""
+    session = config.stash[_SESSION]
+    if not session.results and not session.verdicts:
+        return
+    from daystore_compliance.summary import lines
 
     terminalreporter.section("daystore compliance")
     for target in session.targets:
-        outcomes = [outcome for (name, _), outcome in session.outcomes.items() if name == target.name]
-        passed = outcomes.count("passed")
-        terminalreporter.write_line(f"{target.name}: {passed} of {len(outcomes)} passed")
-        for case_id, made in sorted(load().items()):
-            if why := obstacle(made, target, session.declared(target)):
-                terminalreporter.write_line(f"  not run: {case_id} ({why})")
+        for line in lines(session, target):
+            terminalreporter.write_line(line)

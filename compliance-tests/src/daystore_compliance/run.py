@@ -11,12 +11,14 @@ from daystore.errors import DaystoreError
 from daystore_compliance.case import Case
 from daystore_compliance.env import Env
 from daystore_compliance.plan import Plan
+from daystore_compliance.reproduce.trace import Trace
 from daystore_compliance.target import Target
 
-__all__ = ["CASE_SECONDS", "run_case"]
+__all__ = ["CASE_SECONDS", "run_case", "trace_of"]
 
 CASE_SECONDS: Final = 30.0
 _THREAD_SECONDS: Final = 2.0
+_TRACE: Final = "_daystore_trace"
 
 T = TypeVar("T")
 
@@ -52,13 +54,25 @@ def run_case(case: Case, target: Target, *, variant: str | None = None, plan: Pl
             else:
                 case.body(env, run, *arguments)
         except DaystoreError as error:
-            raise AssertionError(
-                f"{type(error).__name__} was raised where none was promised: {error}"
-            ) from error
+            told = f"{type(error).__name__} was raised where none was promised: {error}"
+            raise _with_trace(AssertionError(told), env.trace) from error
+        except BaseException as error:
+            _with_trace(error, env.trace)
+            raise
         finally:
             run(env.stop())
         runner.run(_expect_no_tasks())
     _expect_no_threads(before)
+
+
+def trace_of(error: BaseException) -> Trace | None:
+    """Return what the case that failed with an error had done to its adapters."""
+    return getattr(error, _TRACE, None)
+
+
+def _with_trace(error: BaseException, trace: Trace) -> BaseException:
+    setattr(error, _TRACE, trace)
+    return error
 
 
 async def _timed(coroutine: Coroutine[Any, Any, T]) -> T:

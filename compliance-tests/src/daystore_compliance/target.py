@@ -6,7 +6,7 @@ import importlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -22,7 +22,7 @@ from daystore.stores import Store
 
 __all__ = ["BUILTIN", "HOOKS", "MemoryTarget", "Raw", "SqlTarget", "Target", "UrlTarget", "installed", "resolve"]
 
-HOOKS: Final = frozenset({"fresh", "process", "proxy", "raw", "reopen", "second"})
+HOOKS: Final = frozenset({"fresh", "future", "process", "proxy", "raw", "reopen", "second", "visited"})
 """What a target may offer beyond an adapter: see `Target.hooks`."""
 
 ENTRY_POINTS: Final = "daystore.compliance"
@@ -48,11 +48,15 @@ class Target:
 
     Attributes:
         name: By which it is chosen and reported.
+        text: What `resolve` made it of.
+        kind: What stands behind it: ``embedded``, ``container``, ``process``, ``url`` or ``emulated``.
         hooks: What the suite may do with it. ``second``: several adapters in one namespace see the same data.
             ``reopen``: what was written is there again after close and open. ``fresh``: there can be another
             target like this one, on storage that was never used. ``process``: another process can open the same
             data, see `elsewhere`. ``raw``: what is physically kept can be counted, see `raw`. ``proxy``: the
             backend is reached by TCP, so that the connection can be made to fail, see `address` and `at`.
+            ``future``: a later version of the storage's layout can be pretended, see `from_the_future`.
+            ``visited``: what a query looks at in the backend can be counted, see `visited`.
         disposable: The storage goes with the target, so a case need not clean up behind itself.
         store_options: Options of every store that the suite makes: a serializer, middleware.
         store_type: Class of every plain store that the suite makes.
@@ -60,6 +64,8 @@ class Target:
     """
 
     name: str
+    text: str = ""
+    kind: str = "embedded"
     hooks: frozenset[str] = frozenset({"reopen", "second"})
     disposable: bool = False
     store_options: Mapping[str, Any] = MappingProxyType({})
@@ -86,6 +92,18 @@ class Target:
     async def raw(self, adapter: StorageAdapter) -> Raw:
         """Count what is physically kept in the namespace of an adapter, without going through it."""
         raise NotImplementedError("a target that declares the hook 'raw' counts what is kept")
+
+    def from_the_future(self) -> Callable[[], None]:
+        """Stamp the storage with a layout that is still to come; return what takes that back."""
+        raise NotImplementedError("a target that declares the hook 'future' stamps its storage")
+
+    def visited(self, adapter: StorageAdapter) -> int:
+        """Return how many steps the backend has taken to read for an adapter since that was opened.
+
+        What a step is, is the backend's own: a row, an entry of an index, an instruction. It only has to grow with
+        what is looked at.
+        """
+        raise NotImplementedError("a target that declares the hook 'visited' counts what is looked at")
 
     @property
     def address(self) -> tuple[str, int]:
@@ -182,7 +200,7 @@ class SqlTarget(UrlTarget):
     def __init__(self, url: str | None = None) -> None:
         super().__init__(url or "sqlite://")
         self.name = "sql"
-        self.hooks: frozenset[str] = HOOKS - {"proxy"}
+        self.hooks: frozenset[str] = HOOKS - {"proxy", "visited"}
         self.disposable: bool = url is None
         self._directory: str | None = None
 
@@ -205,10 +223,28 @@ class SqlTarget(UrlTarget):
         """Return the URL of the file."""
         return self.url
 
+    def from_the_future(self) -> Callable[[], None]:
+        """Stamp the file with a layout that is still to come."""
+        layout = self._stamp("9999")
+
+        def back() -> None:
+            self._stamp(layout)
+
+        return back
+
+    def _stamp(self, layout: str) -> str:
+        with closing(sqlite3.connect(self._path)) as connection, connection:
+            (old,) = connection.execute("SELECT version_num FROM ds_layout").fetchone()
+            connection.execute("UPDATE ds_layout SET version_num = ?", (layout,))
+        return str(old)
+
+    @property
+    def _path(self) -> str:
+        return self.url.removeprefix("sqlite:///").partition("?")[0]
+
     async def raw(self, adapter: StorageAdapter) -> Raw:
         """Count the rows of a namespace."""
-        path = self.url.removeprefix("sqlite:///").partition("?")[0]
-        with closing(sqlite3.connect(path)) as connection:
+        with closing(sqlite3.connect(self._path)) as connection:
             (records,) = connection.execute(_COUNT_RECORDS, (adapter.namespace.encode(),)).fetchone()
             (entries,) = connection.execute(_COUNT_ENTRIES, (adapter.namespace.encode(),)).fetchone()
         return Raw(records, entries)
@@ -221,6 +257,24 @@ _COUNT_ENTRIES: Final = """
 SELECT count(*) FROM ds_field JOIN ds_name ON ds_name.id = ds_field.field
 JOIN ds_scope ON ds_scope.id = ds_name.scope WHERE namespace = ?
 """
+
+
+class SqlDurableTarget(SqlTarget):
+    """SQLite that waits for the disk, and so declares that it is durable."""
+
+    def __init__(self, url: str | None = None) -> None:
+        super().__init__(url)
+        self.name = "sql-durable"
+
+    def fresh(self) -> Target:
+        """Return another one, with a directory of its own."""
+        return SqlDurableTarget()
+
+    def start(self) -> None:
+        """Make the directory."""
+        super().start()
+        if self.disposable:
+            self.url += "?daystore_synchronous=full"
 
 
 class SqlMemoryTarget(UrlTarget):
@@ -237,6 +291,7 @@ class SqlMemoryTarget(UrlTarget):
 BUILTIN: Final[dict[str, type[Target]]] = {
     "memory": MemoryTarget,
     "sql": SqlTarget,
+    "sql-durable": SqlDurableTarget,
     "sql-memory": SqlMemoryTarget,
 }
 
@@ -246,35 +301,59 @@ def installed() -> list[Target]:
     return [MemoryTarget(), *([SqlTarget()] if find_spec("daystore_sql") else [])]
 
 
-def resolve(text: str) -> Target:
+def resolve(text: str, url: str | None = None) -> Target:
     """Find a target.
 
     Args:
         text: The name of a built-in target or of an entry point of the group ``daystore.compliance``, a URL,
-            or ``module:attribute``.
+            ``module:attribute``, or ``mutant:Name`` for one of the suite's own mutants.
+        url: Where the backend of a named target is; the target is then called with it.
 
     Raises:
         LookupError: If nothing answers to it; the message says what does.
     """
+    target = _found(text, url)
+    target.text = text if url is None else url
+    return target
+
+
+def _found(text: str, url: str | None) -> Target:
     if text in BUILTIN:
-        return BUILTIN[text]()
+        return _made(BUILTIN[text], text, url)
     if "://" in text:
         return UrlTarget(text)
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if text in found:
-        return _made(found[text].load(), text)
+        return _made(found[text].load(), text, url)
     module, colon, attribute = text.partition(":")
+    if module == "mutant" and attribute:
+        return _mutant(attribute)
     if colon and module and attribute:
         try:
-            return _made(getattr(importlib.import_module(module), attribute), text)
+            return _made(getattr(importlib.import_module(module), attribute), text, url)
         except (ImportError, AttributeError) as error:
             raise LookupError(f"no target at {text!r}: {error}") from error
     names = ", ".join(sorted({*BUILTIN, *found}))
     raise LookupError(f"no target is called {text!r}: there are {names}; or give a URL, or module:attribute")
 
 
-def _made(made: object, text: str) -> Target:
-    target = made() if isinstance(made, type) else made
+def _mutant(name: str) -> Target:
+    from daystore_compliance.mutants import load
+
+    try:
+        return load()[name].target()
+    except KeyError:
+        raise LookupError(f"no mutant is called {name!r}: 'daystore selftest --list' names them") from None
+
+
+def _made(made: Any, text: str, url: str | None) -> Target:
+    if url is not None:
+        try:
+            target = made(url)
+        except TypeError as error:
+            raise LookupError(f"the target {text!r} takes no URL: {error}") from error
+    else:
+        target = made() if isinstance(made, type) else made
     if isinstance(target, Target):
         return target
     raise LookupError(f"{text!r} is a {type(target).__name__}, not a daystore_compliance.Target")

@@ -53,7 +53,13 @@ class ChecksThenActs(MemoryAdapter):
         return await super()._write(replace(batch, operations=[replace(operation, expect=ANY)]))
 
 
-@mutant("cas.one_creator", "cas.one_winner", "cas.n_incrementers", "cas.n_incrementers_apart")
+@mutant(
+    "cas.one_creator",
+    "cas.one_winner",
+    "cas.n_incrementers",
+    "cas.n_incrementers_apart",
+    "cas.linearizable[one]",
+)
 class ReadsThenWrites(ChecksThenActs):
     """A condition is judged by reading, and the write comes later."""
 

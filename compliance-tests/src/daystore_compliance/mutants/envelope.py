@@ -136,7 +136,7 @@ class QueryBlanks(Stepwise):
 
     def shown(self, record: Record) -> Record:
         """Leave a part out."""
-        return replace(record, schema_version=None, expires_at=None)
+        return replace(super().shown(record), schema_version=None, expires_at=None)
 
 
 @mutant("rt.envelope_all_paths")

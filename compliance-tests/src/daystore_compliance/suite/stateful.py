@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from daystore.abc import KEEP, Compare, FieldValue, Not, Op, Order
+from daystore.abc import ABSENT, KEEP, Aggregate, Compare, FieldValue, Function, Not, Op, Order, Put
 from daystore.errors import VersionConflict
 from daystore_compliance.case import case
 from daystore_compliance.checks import raises
 from daystore_compliance.env import Env
 from daystore_compliance.families import FAMILIES
-from daystore_compliance.model import Row, select
+from daystore_compliance.model import Row, aggregate, compare_groups, select
 from daystore_compliance.records import Records
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -117,6 +117,47 @@ class KeyValueMachine(RuleBasedStateMachine):
         existed = self.alive().pop(key, None) is not None
         assert self.run(self.records.delete(key)) is existed
 
+    @rule(index=_INDEX, stale=_INDEX)
+    def delete_if(self, index: int, stale: int) -> None:
+        """Delete on a condition that may or may not hold."""
+        if not self.env.capabilities.conditional:
+            return
+        key = self.key(index)
+        there = key in self.alive()
+        expected = self.versions[key] if there and stale % 2 else self.old[stale % len(self.old)]
+        if there and expected == self.versions[key]:
+            assert self.run(self.records.delete(key, if_version=expected)) is True
+            del self.rows[key]
+            return
+        with raises(VersionConflict) as caught:
+            self.run(self.records.delete(key, if_version=expected))
+        assert caught.error.current == (self.versions[key] if there else None)
+
+    @rule(indexes=st.lists(_INDEX, min_size=1, max_size=4), value=_VALUE, checked=_INDEX, stale=st.booleans())
+    def checked_batch(self, indexes: list[int], value: bytes, checked: int, stale: bool) -> None:
+        """Write some and delete others at once, if another record is as it was."""
+        if not (self.env.capabilities.atomic_batch and self.env.capabilities.conditional):
+            return
+        other = self.key(checked)
+        keys = [key for key in dict.fromkeys(map(self.key, indexes)) if key != other]
+        rows = self.alive()
+        current = self.versions[other] if other in rows else ABSENT
+        make = [self.records.a_delete if index % 2 else self.records.a_put for index, _ in enumerate(keys)]
+        operations = [made(key) for made, key in zip(make, keys, strict=True)]
+        check = self.records.a_check(other, "stale" if stale else current)
+        if stale:
+            with raises(VersionConflict):
+                self.run(self.records.write(*operations, check, atomic=True))
+            return
+        existed = [key in rows for key in (*keys, other)]
+        outcomes = self.run(self.records.write(*operations, check, atomic=True))
+        assert [outcome.existed for outcome in outcomes] == existed
+        for operation in operations:
+            if isinstance(operation, Put):
+                self.wrote(operation.key, operation.version, {}, operation.value, None)
+            else:
+                self.rows.pop(operation.key, None)
+
     @rule(indexes=st.lists(_INDEX, max_size=5), value=_VALUE, fields=_FIELDS, atomic=st.booleans())
     def set_batch(
         self, indexes: list[int], value: bytes, fields: dict[str, FieldValue], atomic: bool
@@ -156,6 +197,33 @@ class KeyValueMachine(RuleBasedStateMachine):
             for by in ("key", "f", "updated_at"):
                 expected = select(rows, where, by, descending=down)
                 assert self.run(self.records.keys(where, Order(by, down))) == expected
+
+    @rule(by=st.sampled_from(["g", "created_at"]), down=st.booleans(), limit=st.integers(2, 3))
+    def pages(self, by: str, down: bool, limit: int) -> None:
+        """Go through an order page by page, and skip some."""
+        if not self.env.capabilities.query:
+            return
+        expected = select(self.alive().values(), None, by, descending=down)
+        pages = self.run(self.records.walk(limit, by=Order(by, down)))
+        assert [key for page in pages for key in page] == expected
+        page = self.run(self.records.page(by=Order(by, down), limit=limit, offset=1))
+        assert [record.key for record in page.records] == expected[1 : 1 + limit]
+        assert (page.cursor is not None) is (1 + limit < len(expected))
+
+    @rule(index=_INDEX)
+    def compute(self, index: int) -> None:
+        """Ask whether a record exists, and compute by group."""
+        for key in {self.key(index), self.key(index + 1)}:
+            assert self.run(self.env.adapter.exists(self.records.name, key)) is (key in self.alive())
+        if not self.env.capabilities.aggregate:
+            return
+        functions = {
+            "n": Aggregate(Function.COUNT),
+            "sum": Aggregate(Function.SUM, "f"),
+            "least": Aggregate(Function.MIN, "g"),
+        }
+        groups = self.run(self.records.aggregate(functions, ["g"]))
+        compare_groups(groups, aggregate(self.alive().values(), functions, ["g"]))
 
     @rule()
     def reopen(self) -> None:

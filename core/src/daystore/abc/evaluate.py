@@ -7,7 +7,7 @@ uncommitted writes, and the compliance suite takes it as the oracle.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import ge, gt, le, lt
 from typing import Any
@@ -181,12 +181,22 @@ def _compute(aggregate: Aggregate, records: Sequence[Record]) -> Scalar | None:
 
 def exact_sum(numbers: Sequence[int | float]) -> int | float:
     """Add numbers: integers exactly, with floats among them correctly rounded (beyond their range: infinite)."""
-    if all(type(n) is int for n in numbers):
-        return sum(numbers)
+    whole = sum(n for n in numbers if type(n) is int)
+    floats = [n for n in numbers if type(n) is float]
+    if len(floats) < 1:
+        return whole
     try:
-        return math.fsum(numbers)
+        return math.fsum([*floats, *_as_floats(whole)])
     except OverflowError:
         return float(sum(map(float, numbers)))
+
+
+def _as_floats(whole: int) -> Iterator[float]:
+    """Split an integer into floats that add up to it exactly."""
+    while whole:
+        part = float(whole)
+        yield part
+        whole -= int(part)
 
 
 def without_window(query: Query) -> Query:

@@ -214,8 +214,14 @@ class RecordTransaction:
             else:
                 self._seen[name] = record
                 self._queried.add(name)
-        self._queries.append(CheckQuery(query, [(r.key, r.version) for r in page.records]))
+        self._queries.append(self._check_of(query, page))
         return page
+
+    def _check_of(self, query: Query, page: Page) -> CheckQuery:
+        """Say what a commit depends on: the page, and that nothing came after it where it told so."""
+        if query.limit and page.cursor is None:
+            query = replace(query, limit=query.limit + 1)
+        return CheckQuery(query, [(record.key, record.version) for record in page.records])
 
     async def _see(self, collection: str, keys: Sequence[str]) -> None:
         unseen = [key for key in dict.fromkeys(keys) if (collection, key) not in self._seen]

@@ -19,7 +19,7 @@ from daystore.abc.clock import Instant
 from daystore.abc.names import MAX_KEY_BYTES, check_collection, check_key
 from daystore.abc.query import Compare, Op, Order, Query
 from daystore.abc.record import ABSENT, Delete, Expectation, Put, Record, WriteBatch, new_version
-from daystore.errors import InvalidKey
+from daystore.errors import CorruptRecord, InvalidKey
 from daystore.query.builder import PAGE_SIZE, QueryBuilder
 from daystore.query.filter import QueryFilter
 from daystore.stores.access import raise_failed
@@ -286,7 +286,10 @@ class _Keys:
 
 
 def _next(head: Record) -> int:
-    return cast("int", head.fields["next"])
+    position = head.fields.get("next")
+    if type(position) is not int:
+        raise CorruptRecord("the head of a memory does not say where its next entry goes")
+    return position
 
 
 def _places(head: Record | None, size: int) -> range:

@@ -12,7 +12,7 @@ from daystore.abc.adapter import Adapter, expectation
 from daystore.abc.capabilities import Consistency
 from daystore.abc.names import check_collection
 from daystore.abc.query import Predicate, Query
-from daystore.abc.record import ABSENT, ANY, KEEP, Delete, Expiry, Put, Record, Version
+from daystore.abc.record import ABSENT, ANY, KEEP, Delete, Expiry, Outcome, Put, Record, Version
 from daystore.errors import SerializationError
 from daystore.middleware import Chain
 from daystore.query.aggregates import Count, Summary
@@ -334,14 +334,20 @@ class Store(Generic[T]):
 
     async def _clear(self, where: Predicate | None) -> int:
         query = Query(self.collection, where, limit=PAGE_SIZE, allow_scan=True)
-        deleted = 0
+        deletes: list[Put | Delete] = []
+        outcomes: list[Outcome] = []
         while True:
             async with self._access.operation("clear", query=query) as operation:
                 page = await operation.query(query, self._access.freshest)
-                deleted += await self._delete(operation, [record.key for record in page.records])
+                found: list[Put | Delete] = [Delete(self.collection, r.key) for r in page.records]
+                # What cannot be deleted is told at the end, when everything else is.
+                outcomes += await operation.write(found)
+                deletes += found
             if page.cursor is None:
-                return deleted
+                break
             query = replace(query, cursor=page.cursor)
+        raise_failed(deletes, outcomes, self._access.target.name)
+        return sum(outcome.existed for outcome in outcomes)
 
     async def _delete(self, operation: Operation, keys: Iterable[str], *, atomic: bool = False) -> int:
         deletes: list[Put | Delete] = [Delete(self.collection, key) for key in keys]

@@ -22,6 +22,7 @@ __all__ = [
     "TRUE",
     "AllOf",
     "AnyOf",
+    "Column",
     "Columns",
     "Kind",
     "Leaf",
@@ -44,6 +45,8 @@ MAX_LEAVES, MAX_POINTS, MAX_DEPTH = 300, 8000, 40
 
 Kind: TypeAlias = Literal["key", "created_at", "updated_at", "shape", "field"]
 Place: TypeAlias = bytes | int
+Column: TypeAlias = tuple[Kind, int]
+"""The kind of a column, and its number if it is a field."""
 
 OWN: Final[Mapping[str, Kind]] = {"key": "key", "created_at": "created_at", "updated_at": "updated_at"}
 """The columns of a record that queries know by the same name."""
@@ -75,7 +78,7 @@ class Leaf:
     high: Place = 0
 
     @property
-    def column(self) -> tuple[Kind, int]:
+    def column(self) -> Column:
         """What identifies the column."""
         return self.kind, self.field
 
@@ -229,7 +232,7 @@ def _ordered(kind: Kind, op: Op, place: Place, bounds: tuple[Place, Place], fiel
 
 def all_of(nodes: Iterable[Node]) -> Node:
     """Join by "and": spans of one column become their intersection."""
-    spans: dict[tuple[Kind, int], Leaf] = {}
+    spans: dict[Column, Leaf] = {}
     terms: list[Node] = []
     for term in _flat(nodes, AllOf):
         if term == FALSE:
@@ -249,7 +252,7 @@ def all_of(nodes: Iterable[Node]) -> Node:
 
 def any_of(nodes: Iterable[Node]) -> Node:
     """Join by "or": points of one column become their union."""
-    places: dict[tuple[Kind, int], set[Place]] = {}
+    places: dict[Column, set[Place]] = {}
     terms: list[Node] = []
     for term in _flat(nodes, AnyOf):
         if term == TRUE:

@@ -11,7 +11,8 @@ from daystore.abc.cursor import decode_cursor, encode_cursor
 from daystore.abc.evaluate import evaluate_count, evaluate_query, field_of
 from daystore_sql.catalog import CollectionNames
 from daystore_sql.dialects.base import Text
-from daystore_sql.planning import Access, Part, access_to, parts_of
+from daystore_sql.parts import Part, parts_of
+from daystore_sql.planning import Access, access_to
 from daystore_sql.predicate import (
     BOUNDS,
     FALSE,

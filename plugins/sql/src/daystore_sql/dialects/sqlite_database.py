@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from daystore.abc.evaluate import exact_sum
 from daystore.errors import ConfigError
 from daystore_sql.config import SQLConfig
 from daystore_sql.dialects.sqlite_errors import is_locked, translate, why_not_open
@@ -29,7 +29,7 @@ class FloatSum:
     """The sum of numbers, rounded once, as an aggregate function of SQLite, whose own one adds up errors."""
 
     def __init__(self) -> None:
-        self._numbers: list[float] = []
+        self._numbers: list[int | float] = []
 
     def step(self, number: float | None) -> None:
         """Take a number."""
@@ -38,10 +38,7 @@ class FloatSum:
 
     def finalize(self) -> float:
         """Return the sum; infinite beyond the range of floats."""
-        try:
-            return math.fsum(self._numbers)
-        except OverflowError:
-            return float(sum(map(float, self._numbers)))
+        return float(exact_sum(self._numbers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The sub-commands of ``daystore`` that the suite brings."""

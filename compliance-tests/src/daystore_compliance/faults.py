@@ -1,0 +1,169 @@
+"""Glue between cases and the fault proxy: an adapter behind it, and what may become of an operation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from daystore.abc import StorageAdapter
+from daystore.errors import DaystoreError
+from daystore_compliance.env import Env
+from daystore_compliance.operations import READING, Write
+from daystore_compliance.proxy import Fault, FaultProxy
+from daystore_compliance.records import Records
+
+__all__ = [
+    "assert_recovers",
+    "at_every_point",
+    "attempt",
+    "bounded",
+    "check_error",
+    "each",
+    "possible",
+    "proxied",
+    "warm",
+]
+
+T = TypeVar("T")
+
+PATIENCE: Final = 5.0
+"""Seconds after which an operation hangs, whatever its own time limit is."""
+
+
+@asynccontextmanager
+async def proxied(
+    env: Env, *, timeout: float | None = None
+) -> AsyncIterator[tuple[StorageAdapter, FaultProxy]]:
+    """Open an adapter that reaches its server through a proxy, on the data of the case.
+
+    Args:
+        env: Of the case, which says that it ``needs={"proxy"}``.
+        timeout: Seconds an operation may take. It is assigned to `StorageAdapter.timeout`, from which every
+            adapter takes its time limit anew for each call.
+    """
+    async with FaultProxy(*env.target.address) as proxy:
+        adapter = await env.target.at(proxy.host, proxy.port).open(env.namespace, env.clock)
+        try:
+            if timeout is not None:
+                adapter.timeout = timeout
+            yield adapter, proxy
+        finally:
+            await bounded(adapter.close())
+
+
+async def bounded(operation: Awaitable[T]) -> T:
+    """Wait for an operation, and fail if it hangs, or if it raises what is no error of daystore."""
+    task = asyncio.ensure_future(operation)
+    try:
+        await asyncio.wait([task], timeout=PATIENCE)
+        assert task.done(), f"the operation still hangs after {PATIENCE:g} s"
+        return await task
+    except (DaystoreError, AssertionError):
+        raise
+    except Exception as error:
+        raise AssertionError(f"a driver's {type(error).__name__} left the adapter: {error}") from error
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=PATIENCE)
+
+
+async def warm(records: Records, wide: int = 8) -> None:
+    """Have the adapter make its connections: as many as it wants for `wide` operations at once."""
+    await asyncio.gather(*(bounded(records.get("warm")) for _ in range(wide)))
+
+
+# --- What may become of them -------------------------------------------------------------------------------
+
+
+async def attempt(env: Env, write: Write, records: Records) -> Mapping[str, DaystoreError | None]:
+    """Do a write whose connection may fail.
+
+    Returns:
+        The error of each key; the keys that are not there have succeeded.
+    """
+    keys = {*write.before, *write.after}
+    try:
+        errors = await bounded(write.do(records)) or {}
+    except DaystoreError as error:
+        check_error(env, error, write.errors)
+        return dict.fromkeys(keys, error)
+    for failure in errors.values():
+        check_error(env, failure, write.errors)
+    return errors
+
+
+def check_error(env: Env, error: BaseException, allowed: tuple[type[DaystoreError], ...]) -> None:
+    """Expect one of the errors that a failing connection may cause: told by its class, and telling no secret."""
+    names = " or ".join(kind.__name__ for kind in allowed)
+    told = f"{type(error).__name__}: {error}"
+    assert isinstance(error, DaystoreError), (
+        f"expected {names}, and a driver's error left the adapter: {told}"
+    )
+    assert type(error) in allowed, f"expected {names}, got {told}"
+    assert error.backend == env.adapter.name, "an error says which backend it comes from"
+    assert error.__cause__ is not None, f"{type(error).__name__} has lost the error that it comes from"
+    secrets: tuple[str, ...] = getattr(env.target, "secrets", ())
+    for secret in secrets:
+        assert secret not in f"{error} {error!r} {error.args}", "an error tells a secret"
+
+
+async def assert_recovers(env: Env, records: Records) -> None:
+    """Expect that an adapter works again by itself: its next operation may fail once, the ones after may not."""
+    try:
+        await bounded(records.get("probe"))
+    except DaystoreError as error:
+        check_error(env, error, READING)
+    for number in range(3):
+        text = b"%d" % number
+        await bounded(records.put("probe", text))
+        assert await bounded(records.value("probe")) == text
+    await bounded(records.delete("probe"))
+
+
+def possible(env: Env, requires: frozenset[str]) -> bool:
+    """Tell whether the backend declares what an operation needs."""
+    return requires <= set(env.capabilities.names())
+
+
+async def each(named: Mapping[str, Awaitable[Any]]) -> None:
+    """Do all of them at once, and tell by name which has failed."""
+    ended = await asyncio.gather(*named.values(), return_exceptions=True)
+    for name, error in zip(named, ended, strict=True):
+        if isinstance(error, BaseException):
+            error.add_note(f"of: {name}")
+            raise error
+
+
+async def at_every_point(
+    env: Env, write: Write, strike: Callable[[FaultProxy, int], AbstractContextManager[Fault]]
+) -> int:
+    """Do a write again and again, with the fault one message later each time, until it meets no message.
+
+    Args:
+        env: Of the case.
+        write: What is done.
+        strike: Makes the fault that strikes the n-th message from then on.
+
+    Returns:
+        How often the write failed, or was of unknown outcome, although it was applied.
+    """
+    silent = 0
+    async with proxied(env, timeout=PATIENCE / 2) as (adapter, proxy):
+        for nth in range(1, 40):
+            records = env.records()
+            through = records.through(adapter)
+            await write.prepare(records)
+            await warm(through, 1)
+            with strike(proxy, nth) as fault:
+                errors = await attempt(env, write, through)
+            applied = await write.verify(records, errors)
+            silent += applied and bool(errors)
+            if not fault.hits:
+                assert nth > 1, "the fault struck nothing"
+                assert not errors, "a write failed without a fault"
+                return silent
+            await assert_recovers(env, through)
+    raise AssertionError("one write takes forty messages")

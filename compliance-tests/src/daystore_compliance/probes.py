@@ -1,0 +1,85 @@
+"""Is what an adapter declares there at all? Asked once, before any case, of one small operation for each capability."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from daystore.abc import (
+    EVENTUAL,
+    STRONG,
+    Aggregate,
+    Aggregation,
+    Function,
+    Put,
+    Query,
+    StorageAdapter,
+    WriteBatch,
+    bounded,
+)
+from daystore.errors import UnsupportedOperation
+
+__all__ = ["lies"]
+
+_COLLECTION: Final = "probe"
+_LEVELS: Final = {"eventual": EVENTUAL, "bounded": bounded(60), "strong": STRONG}
+
+
+async def lies(adapter: StorageAdapter) -> list[str]:
+    """Say which capabilities an adapter declares and does not serve.
+
+    Whether it serves them rightly is for the cases to tell.
+    """
+    told = []
+    probes = [(name, _PROBES[name]) for name in adapter.capabilities.names() if name in _PROBES]
+    probes += [(f"consistency {level}", _reading(level)) for level in sorted(adapter.capabilities.consistency)]
+    for name, probe in probes:
+        try:
+            await probe(adapter)
+        except (UnsupportedOperation, NotImplementedError, AttributeError) as error:
+            told.append(f"{name} is declared and not served: {type(error).__name__}")
+    await adapter.delete_batch(_COLLECTION, _KEYS)
+    return told
+
+
+_KEYS: Final = ("conditional", "atomic", "transaction", "ttl")
+
+
+async def _conditional(adapter: StorageAdapter) -> None:
+    await adapter.set(_COLLECTION, "conditional", b"", if_absent=True)
+
+
+async def _atomic(adapter: StorageAdapter) -> None:
+    await adapter.write(WriteBatch([Put(_COLLECTION, "atomic", b"")], atomic=True))
+
+
+async def _transaction(adapter: StorageAdapter) -> None:
+    async with adapter.transaction() as tx:
+        await tx.write([Put(_COLLECTION, "transaction", b"")])
+
+
+async def _ttl(adapter: StorageAdapter) -> None:
+    await adapter.set(_COLLECTION, "ttl", b"", expires_at=(adapter.clock() // 1000 + 60_000) * 1000)
+
+
+async def _query(adapter: StorageAdapter) -> None:
+    await adapter.query(Query(_COLLECTION, limit=1))
+    await adapter.count(Query(_COLLECTION))
+
+
+async def _aggregate(adapter: StorageAdapter) -> None:
+    await adapter.aggregate(Query(_COLLECTION), Aggregation({"n": Aggregate(Function.COUNT)}))
+
+
+def _reading(level: str) -> Callable[[StorageAdapter], Awaitable[object]]:
+    return lambda adapter: adapter.read(_COLLECTION, ["missing"], _LEVELS[level])
+
+
+_PROBES: Final[dict[str, Callable[[StorageAdapter], Awaitable[None]]]] = {
+    "conditional": _conditional,
+    "atomic_batch": _atomic,
+    "transactions": _transaction,
+    "ttl": _ttl,
+    "query": _query,
+    "aggregate": _aggregate,
+}

@@ -1,0 +1,1 @@
+"""From a failed case to the shortest operations that show the fault, and a script that shows it again."""

@@ -1,0 +1,1 @@
+"""A daystore backend over dbm.dumb."""
