@@ -11,7 +11,7 @@ import pytest
 
 Run = Callable[..., tuple[int, str]]
 
-TARGETS = '''
+TARGETS = """
 import os
 from dataclasses import replace
 
@@ -63,7 +63,7 @@ class DiesTarget(MemoryTarget):
         adapter = MemoryAdapter if namespace == "daystore-compliance" else Dies
         self.adapter = adapter
         return await super().open(namespace, clock)
-'''
+"""
 
 HOSTILE = """
 [pytest]
@@ -108,7 +108,9 @@ CONSISTENCY = ("--profile", "consistency")
 
 
 def test_certificate_is_written_in_every_form(certify: Run, tmp_path: Path) -> None:
-    code, output = certify("memory", *CONSISTENCY, "--out", "made", GITHUB_STEP_SUMMARY=str(tmp_path / "step.md"))
+    code, output = certify(
+        "memory", *CONSISTENCY, "--out", "made", GITHUB_STEP_SUMMARY=str(tmp_path / "step.md")
+    )
     assert code == 0, output
     assert "memory: certified (consistency ✔" in output
     certificate = json.loads((tmp_path / "made" / "memory.json").read_text())
@@ -138,7 +140,8 @@ def test_parallel_run_says_the_same(certify: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "silly", [("-k", "strong"), ("-x", "--maxfail=1", "-k", "refused"), ("--deselect", "consistency.py"), ("--lf",)]
+    "silly",
+    [("-k", "strong"), ("-x", "--maxfail=1", "-k", "refused"), ("--deselect", "consistency.py"), ("--lf",)],
 )
 def test_partial_run_is_no_certificate(certify: Run, tmp_path: Path, silly: tuple[str, ...]) -> None:
     code, output = certify("memory", *CONSISTENCY, "--", *silly)
@@ -158,7 +161,9 @@ def test_failure_teaches(certify: Run, tmp_path: Path) -> None:
     code, output = certify("targets:StaleTarget", "--case", "cas.stale_rejected")
     assert code == 1, output
     assert "A write at an old version is refused with the current one, and changes nothing." in output
-    assert "seed 0, level quick; again: daystore certify targets:StaleTarget --case cas.stale_rejected" in output
+    assert (
+        "seed 0, level quick; again: daystore certify targets:StaleTarget --case cas.stale_rejected" in output
+    )
     assert "the shortest operations that show it" in output
     assert "a script that shows it" in output
     assert not (tmp_path / "certificates").exists()
@@ -187,14 +192,18 @@ def test_known_failures_can_be_waived(certify: Run, tmp_path: Path) -> None:
     assert code == 1, output
     found = json.loads((tmp_path / "first" / "stale.failed.json").read_text())
     failed = [case["id"] for case in found["cases"] if case["outcome"] == "failed"]
-    entry = '[[waiver]]\ncase = "{}"\nreason = "known"\nissue = "https://example.org/1"\nexpires = 2999-01-01\n'
+    entry = (
+        '[[waiver]]\ncase = "{}"\nreason = "known"\nissue = "https://example.org/1"\nexpires = 2999-01-01\n'
+    )
     (tmp_path / "compliance-waivers.toml").write_text("".join(entry.format(case) for case in failed))
     code, output = certify("targets:StaleTarget", "--profile", "cas")
     assert code == 0, output
     assert "stale: certified with waivers" in output
     certificate = json.loads((tmp_path / "certificates" / "stale.json").read_text())
     assert certificate["profiles"]["cas"]["waived"] == len(failed)
-    assert json.loads((tmp_path / "certificates" / "stale-badge.json").read_text())["message"].endswith("(waivers)")
+    assert json.loads((tmp_path / "certificates" / "stale-badge.json").read_text())["message"].endswith(
+        "(waivers)"
+    )
 
     (tmp_path / "compliance-waivers.toml").write_text(entry.format("cas.aba") + entry.format("cas.no_such"))
     code, output = certify("memory", "--profile", "cas")
@@ -243,7 +252,9 @@ def test_mistakes_are_told(certify: Run, arguments: tuple[str, ...], told: str) 
 
 def test_settings_of_the_host_do_not_matter(certify: Run, tmp_path: Path) -> None:
     """Its conftest would raise, its options would stop at the first failure, its warnings are errors."""
-    code, output = certify("memory", *CONSISTENCY, PYTEST_ADDOPTS="-k nothing", PYTEST_PLUGINS="no_such_plugin")
+    code, output = certify(
+        "memory", *CONSISTENCY, PYTEST_ADDOPTS="-k nothing", PYTEST_PLUGINS="no_such_plugin"
+    )
     assert code == 0, output
 
 

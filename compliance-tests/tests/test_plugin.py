@@ -98,7 +98,8 @@ def test_undeclared_capability_is_tried_for_its_refusal(host: Path) -> None:
 
 def test_several_targets_and_workers(host: Path) -> None:
     arguments = ("--daystore-target", "memory", "--daystore-target", "wrong_target:WrongTarget", "-n", "2")
-    code, output = _pytest(host, *SUITE, *arguments, "-k", "stale_rejected or aba")
+    cases = ("--daystore-case", "cas.stale_rejected", "--daystore-case", "cas.aba")
+    code, output = _pytest(host, *SUITE, *arguments, *cases)
     assert code == 1, output
     assert "memory: 2 of 2 passed" in output
     assert "wrong: 0 of 2 passed" in output
@@ -107,7 +108,7 @@ def test_several_targets_and_workers(host: Path) -> None:
 def test_unknown_target_is_a_usage_error(host: Path) -> None:
     code, output = _pytest(host, *SUITE, "--daystore-target", "nobody")
     assert code == 4
-    assert "no target is called 'nobody': there are memory, sql, sql-memory" in output
+    assert "no target is called 'nobody': there are memory, sql, sql-durable, sql-memory, wire" in output
 
 
 def test_level_and_seed_are_options(host: Path) -> None:

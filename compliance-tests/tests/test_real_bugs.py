@@ -30,7 +30,9 @@ def test_all_of_them_are_there() -> None:
     assert sorted(row["line"] for row in ALL) == list(range(1, 278))
 
 
-@pytest.mark.parametrize("row", [*ALL, *rows("unseen")], ids=lambda row: f"{row.get('line', '')}-{row['ref']}")
+@pytest.mark.parametrize(
+    "row", [*ALL, *rows("unseen")], ids=lambda row: f"{row.get('line', '')}-{row['ref']}"
+)
 def test_bug_is_answered(row: dict[str, Any]) -> None:
     assert row["what"]
     assert sum(key in row for key in ("mutant", "impossible", "later")) == 1

@@ -68,7 +68,9 @@ def test_everything_passed() -> None:
 
 def test_one_variant_that_failed_fails_the_case() -> None:
     results = passing()
-    results.by_name["q.ops.matrix[eq-str]"] = Result("q.ops.matrix", "eq-str", "failed", reason="AssertionError")
+    results.by_name["q.ops.matrix[eq-str]"] = Result(
+        "q.ops.matrix", "eq-str", "failed", reason="AssertionError"
+    )
     verdict = judged(results)
     assert verdict.exit is Exit.FAILED
     assert verdict.reasons == ["1 cases failed: q.ops.matrix"]

@@ -259,7 +259,14 @@ def test_a_url_names_host_port_and_password() -> None:
     adapter = WireAdapter.from_url("wire://:p%40ss@localhost:4711", namespace="n", clock=ManualClock())
     assert (adapter._address, adapter._password, adapter.namespace) == (("localhost", 4711), "p@ss", "n")
     assert "p@ss" not in repr(adapter)
-    for url in ("wire://localhost", "wire:", "memory://", "redis://localhost:1"):
+    for url in (
+        "wire://localhost",
+        "wire:",
+        "memory://",
+        "redis://localhost:1",
+        "wire://h:port",
+        "wire://[::1",
+    ):
         with pytest.raises(ConfigError):
             WireAdapter.from_url(url)
 

@@ -8,12 +8,31 @@ if TYPE_CHECKING:
     from daystore_compliance.clock import ManualClock
     from daystore_compliance.equality import same_answer, strict_eq
     from daystore_compliance.plan import Plan
+    from daystore_compliance.proxy import FaultProxy
     from daystore_compliance.reproduce.source import source_of
     from daystore_compliance.target import Raw, Target, resolve
+    from daystore_compliance.wrappers import ApplyThenRaise, Latency, PartialSuccess
 
-__all__ = ["ManualClock", "Plan", "Raw", "Target", "resolve", "same_answer", "source_of", "strict_eq"]
+__all__ = [
+    "ApplyThenRaise",
+    "FaultProxy",
+    "Latency",
+    "ManualClock",
+    "PartialSuccess",
+    "Plan",
+    "Raw",
+    "Target",
+    "resolve",
+    "same_answer",
+    "source_of",
+    "strict_eq",
+]
 
 _HOMES: Final = {
+    "ApplyThenRaise": "wrappers",
+    "FaultProxy": "proxy",
+    "Latency": "wrappers",
+    "PartialSuccess": "wrappers",
     "ManualClock": "clock",
     "Plan": "plan",
     "Raw": "target",

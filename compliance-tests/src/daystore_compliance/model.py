@@ -130,7 +130,7 @@ def compare_groups(found: Iterable[Any], expected: Mapping[tuple[Any, ...], dict
         for alias, value in values.items():
             other = results[group][alias]
             assert type(other) is type(value), f"{alias} is {other!r}, not {value!r}"
-            close = isinstance(value, float) and math.isclose(other, value, rel_tol=1e-12)
+            close = isinstance(value, float) and math.isclose(other, value, rel_tol=1e-15)
             assert close or other == value, f"{alias} is {other!r}, not {value!r}"
 
 

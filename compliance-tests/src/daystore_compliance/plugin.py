@@ -23,7 +23,11 @@ from daystore_compliance.target import Target, installed, resolve
 
 pytest.register_assert_rewrite(
     "daystore_compliance.checks",
+    "daystore_compliance.crash_scenarios",
+    "daystore_compliance.faults",
     "daystore_compliance.model",
+    "daystore_compliance.operations",
+    "daystore_compliance.questions",
     "daystore_compliance.records",
     "daystore_compliance.suite",
 )

@@ -32,7 +32,9 @@ async def lies(adapter: StorageAdapter) -> list[str]:
     """
     told = []
     probes = [(name, _PROBES[name]) for name in adapter.capabilities.names() if name in _PROBES]
-    probes += [(f"consistency {level}", _reading(level)) for level in sorted(adapter.capabilities.consistency)]
+    probes += [
+        (f"consistency {level}", _reading(level)) for level in sorted(adapter.capabilities.consistency)
+    ]
     for name, probe in probes:
         try:
             await probe(adapter)

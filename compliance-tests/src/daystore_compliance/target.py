@@ -20,7 +20,17 @@ from daystore.adapters.memory import MemoryAdapter
 from daystore.storage import Storage
 from daystore.stores import Store
 
-__all__ = ["BUILTIN", "HOOKS", "MemoryTarget", "Raw", "SqlTarget", "Target", "UrlTarget", "installed", "resolve"]
+__all__ = [
+    "BUILTIN",
+    "HOOKS",
+    "MemoryTarget",
+    "Raw",
+    "SqlTarget",
+    "Target",
+    "UrlTarget",
+    "installed",
+    "resolve",
+]
 
 HOOKS: Final = frozenset({"fresh", "future", "process", "proxy", "raw", "reopen", "second", "visited"})
 """What a target may offer beyond an adapter: see `Target.hooks`."""
@@ -58,6 +68,7 @@ class Target:
             ``future``: a later version of the storage's layout can be pretended, see `from_the_future`.
             ``visited``: what a query looks at in the backend can be counted, see `visited`.
         disposable: The storage goes with the target, so a case need not clean up behind itself.
+        secrets: What must stand in no message, such as the password of the server.
         store_options: Options of every store that the suite makes: a serializer, middleware.
         store_type: Class of every plain store that the suite makes.
         storage_type: Class of every storage that the suite makes.
@@ -68,12 +79,17 @@ class Target:
     kind: str = "embedded"
     hooks: frozenset[str] = frozenset({"reopen", "second"})
     disposable: bool = False
+    secrets: tuple[str, ...] = ()
     store_options: Mapping[str, Any] = MappingProxyType({})
     store_type: type[Store[Any]] = Store
     storage_type: type[Storage] = Storage
 
     async def open(self, namespace: str, clock: Clock) -> StorageAdapter:
-        """Return an open adapter in `namespace`, which takes the time from `clock`."""
+        """Return an open adapter in `namespace`, which takes the time from `clock`.
+
+        A case that is about time limits sets the adapter's ``timeout``, which `StorageAdapter` reads anew for
+        each operation.
+        """
         raise NotImplementedError("a target opens adapters")
 
     async def reopen(self, adapter: StorageAdapter) -> StorageAdapter:
@@ -320,6 +336,10 @@ def resolve(text: str, url: str | None = None) -> Target:
 def _found(text: str, url: str | None) -> Target:
     if text in BUILTIN:
         return _made(BUILTIN[text], text, url)
+    if text == "wire":
+        from daystore_compliance.wire.target import WireTarget
+
+        return _made(WireTarget, text, url)
     if "://" in text:
         return UrlTarget(text)
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
@@ -333,7 +353,7 @@ def _found(text: str, url: str | None) -> Target:
             return _made(getattr(importlib.import_module(module), attribute), text, url)
         except (ImportError, AttributeError) as error:
             raise LookupError(f"no target at {text!r}: {error}") from error
-    names = ", ".join(sorted({*BUILTIN, *found}))
+    names = ", ".join(sorted({*BUILTIN, "wire", *found}))
     raise LookupError(f"no target is called {text!r}: there are {names}; or give a URL, or module:attribute")
 
 

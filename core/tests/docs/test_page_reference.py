@@ -115,7 +115,7 @@ def test_methods_of_middleware_are_explained() -> None:
 
 def test_targets_of_the_suite_are_explained() -> None:
     members = {name for name in vars(Target) if not name.startswith("_")} - {"running"}
-    explained = {name.partition("(")[0]: cells for name, cells in rows("plugins.md").items()}
+    explained = {name.partition("(")[0]: cells for name, cells in rows("certifying.md").items()}
     assert members <= set(explained)
     assert set(HOOKS_OF_TARGETS) <= set(re.findall(r"`(\w+)`", explained["hooks"][0]))
 

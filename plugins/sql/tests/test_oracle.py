@@ -12,7 +12,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daystore.abc import Aggregation, Compare, Delete, Op, Or, Predicate, Put, Query, WriteBatch
+from daystore.abc import (
+    Aggregate,
+    Aggregation,
+    Compare,
+    Delete,
+    Function,
+    Op,
+    Or,
+    Predicate,
+    Put,
+    Query,
+    WriteBatch,
+)
 from daystore.adapters.memory import MemoryAdapter
 from daystore_sql.adapter import SQLAdapter
 
@@ -113,6 +125,44 @@ def test_aggregations(
     ours = pair.run(pair.sql.aggregate(query, aggregation))
     theirs = pair.run(pair.memory.aggregate(query, aggregation))
     assert same_rows(ours, theirs), (ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("computed", "grouped"), [(64, 0), (150, 2), (3, 64), (130, 20), (130, 21), (0, 100)]
+)
+def test_aggregations_over_more_fields_than_one_statement_can_join(
+    pair: Pair, computed: int, grouped: int
+) -> None:
+    """SQLite joins 64 tables at most."""
+    fields: dict[str, Any] = {f"f{n}": n if n % 3 else n / 8 for n in range(150)}
+    some = {name: value for n, (name, value) in enumerate(fields.items()) if n % 2} | {"f0": ("a", "b")}
+    changes: list[Put | Delete] = [
+        Put("things", f"k{n}", b"", fields=(fields, some)[n % 2]) for n in range(5)
+    ]
+    functions = {
+        f"{function.value} {name}": Aggregate(function, name)
+        for name in ("f0", "missing", "key", *(f"f{149 - n}" for n in range(computed)))
+        for function in Function
+    }
+    functions |= {f"again {name}": aggregate for name, aggregate in functions.items()}
+    group_by = tuple(f"f{n}" for n in range(grouped))
+    query = Query(pair.fill(changes), where=Compare("key", Op.GE, "k1"))
+    for names in (functions, ["sum f0", "again avg f0"]):
+        one = {"records": Aggregate(Function.COUNT), **{name: functions[name] for name in names}}
+        ours = pair.run(pair.sql.aggregate(query, Aggregation(one, group_by)))
+        theirs = pair.run(pair.memory.aggregate(query, Aggregation(one, group_by)))
+        assert len(theirs) == (2 if grouped else 1)
+        assert same_rows(ours, theirs)
+        assert [list(row.values) for row in ours] == [list(row.values) for row in theirs]
+
+
+@pytest.mark.parametrize("fields", [1, 30])
+def test_the_same_functions_many_times(pair: Pair, fields: int) -> None:
+    """SQLite gives 2,000 columns at most."""
+    changes: list[Put | Delete] = [Put("things", "k", b"", fields={f"f{n}": n for n in range(fields)})]
+    functions = {f"a{n}": Aggregate(Function.SUM, f"f{n % fields}") for n in range(3000)}
+    (row,) = pair.run(pair.sql.aggregate(Query(pair.fill(changes)), Aggregation(functions)))
+    assert row.values == {f"a{n}": n % fields for n in range(3000)}
 
 
 @many

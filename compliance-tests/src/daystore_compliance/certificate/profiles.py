@@ -18,7 +18,7 @@ PROFILES: Final[Mapping[str, str]] = {
     "atomic": "atomic batches",
     "txn": "transactions and events",
     "consistency": "consistency levels",
-    "durability": "what survives a crash, and what several processes see",
+    "durability": "what survives a crash, another process, and a newer version",
     "space": "what is deleted or expired is given back, and no index keeps it",
     "faults": "behaviour when the connection to the server fails",
 }
@@ -35,7 +35,10 @@ _BY_CAPABILITY: Final = (
     ("conditional", "cas"),
     ("query", "query"),
 )
-_BY_HOOK: Final = (("process", "durability"), ("proxy", "faults"), ("raw", "space"))
+_BY_HOOK: Final = (
+    *(("process", "durability"), ("future", "durability"), ("proxy", "faults"), ("visited", "query")),
+    ("raw", "space"),
+)
 
 
 def profile_of(case: Case) -> str:

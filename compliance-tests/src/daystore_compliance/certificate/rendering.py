@@ -22,7 +22,7 @@ def _counted(tally: Mapping[str, int]) -> str:
 
 
 def _is_certified(tally: Mapping[str, int]) -> bool:
-    return 0 < tally["passed"] and tally["total"] == tally["passed"] + tally["waived"]
+    return tally["passed"] > 0 and tally["total"] == tally["passed"] + tally["waived"]
 
 
 def summary(certificate: Mapping[str, Any]) -> str:

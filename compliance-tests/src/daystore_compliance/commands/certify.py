@@ -92,7 +92,7 @@ def _run(arguments: list[str]) -> int:
         settings.write_text(_SETTINGS, encoding="utf-8")
         command = [
             *(sys.executable, "-m", "pytest", "-c", str(settings), "--rootdir", folder),
-            *("-p", "no:cacheprovider", "-q"),
+            *("-p", "no:cacheprovider", "--noconftest", "-q"),
             *("--pyargs", "daystore_compliance.suite"),
         ]
         try:

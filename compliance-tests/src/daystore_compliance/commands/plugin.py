@@ -20,7 +20,11 @@ def daystore_commands() -> list[CommandSpec]:
             summary="Hold a backend to the contract, and write its certificate.",
         ),
         CommandSpec(name="cases", app=f"{home}.cases:cases", summary="List every promise that is tried."),
-        CommandSpec(name="explain", app=f"{home}.explain:explain", summary="Tell what a case promises, and how it is tried."),
+        CommandSpec(
+            name="explain",
+            app=f"{home}.explain:explain",
+            summary="Tell what a case promises, and how it is tried.",
+        ),
         CommandSpec(name="diff", app=f"{home}.diff:diff", summary="Compare two certificates."),
         CommandSpec(
             name="selftest", app=f"{home}.selftest:selftest", summary="Put the suite itself on trial."

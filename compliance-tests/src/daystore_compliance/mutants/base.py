@@ -87,7 +87,9 @@ def mutant(*killed_by: str, bugs: Sequence[str] = ()) -> Callable[[M], M]:
     def enter(kind: M) -> M:
         breaks = inspect.cleandoc(kind.__doc__ or "")
         if kind.__name__ in MUTANTS:
-            raise ValueError(f"the mutant {kind.__name__} needs a name of its own: {MUTANTS[kind.__name__].part} has it")
+            raise ValueError(
+                f"the mutant {kind.__name__} needs a name of its own: {MUTANTS[kind.__name__].part} has it"
+            )
         if not killed_by or not breaks or "\n" in breaks:
             raise ValueError(f"the mutant {kind.__name__} needs a line of what it breaks, and cases")
         MUTANTS[kind.__name__] = Mutant(kind.__name__, breaks, killed_by, kind, tuple(bugs))

@@ -405,7 +405,12 @@ class _Raw(WireAdapter):
             raise
 
 
-@mutant("conn.refused_then_back", "conn.matrix[refused]", "conn.matrix[gone]")
+@mutant(
+    "conn.refused_then_back",
+    "conn.matrix[refused]",
+    "conn.matrix[gone]",
+    bugs=("google/go-cloud#3663",),
+)
 class LetsDriverErrorsOut(WireTarget):
     """An error of the driver leaves the adapter as it is."""
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from daystore.abc import StorageAdapter
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import BackendUnavailable
 from daystore_compliance.mutants.base import mutant
 from daystore_compliance.mutants.crashes import FileAdapter, FileTarget
-from daystore_compliance.target import Target
 
 LAYOUT: Final = "1"
 

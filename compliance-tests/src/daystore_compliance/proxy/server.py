@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final, Self
@@ -12,7 +12,7 @@ from typing import Final, Self
 from daystore_compliance.proxy.fault import REPLY, REQUEST, Action, Direction, Fault
 from daystore_compliance.proxy.link import Link, reset
 
-__all__ = ["FaultProxy", "Traffic"]
+__all__ = ["FaultProxy", "Traffic", "stop_listening"]
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -82,13 +82,8 @@ class FaultProxy:
 
     async def _deafen(self) -> None:
         if self._server is not None:
-            for _ in range(
-                5
-            ):  # an asyncio server that is closed leaks the connections that it was just accepting
-                await asyncio.sleep(0)
-            self._server.close()
-            self._server = None
-            await asyncio.sleep(0)  # its socket is closed in the next turn of the loop
+            server, self._server = self._server, None
+            await stop_listening(server)
 
     async def _ended(self) -> None:
         while self._links:
@@ -224,3 +219,15 @@ class FaultProxy:
         finally:
             self._faults.remove(fault)
             fault.release()
+
+
+async def stop_listening(server: asyncio.Server) -> None:
+    """Close a server. What it is just accepting gets through first: asyncio leaks it otherwise."""
+    loop = asyncio.get_running_loop()
+    for sock in server.sockets:
+        with suppress(NotImplementedError):  # an event loop that does not know readers
+            loop.remove_reader(sock.fileno())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    server.close()
+    await asyncio.sleep(0)  # its socket is closed in the next turn

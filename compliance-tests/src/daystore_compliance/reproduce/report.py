@@ -53,9 +53,7 @@ def sections(
         yield "the shortest operations that show it", text_of(found.steps)
     elif steps:
         yield "the last operations", text_of(steps)
-    failure = Failure(
-        case.id, variant, case.promise, target.text or _place(target), plan.level, plan.seed
-    )
+    failure = Failure(case.id, variant, case.promise, target.text or _place(target), plan.level, plan.seed)
     script = script_of(failure, found)
     yield "a script that shows it", script
     if folder is not None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from daystore.abc import Page
-
 from daystore_compliance.clock import START
 from daystore_compliance.reproduce.replay import Difference
 from daystore_compliance.reproduce.source import source_of

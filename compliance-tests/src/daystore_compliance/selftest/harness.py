@@ -136,7 +136,9 @@ def _check_waivers() -> None:
     results = _all_passed()
     results.by_name["cas.aba"] = Result("cas.aba", None, "failed")
     other = Waiver("cas.ab", "another case", "issue", _DAY)
-    assert not _judged(results, {"cas.ab": other}).is_certified, "a waiver covers a case that it does not name"
+    assert not _judged(results, {"cas.ab": other}).is_certified, (
+        "a waiver covers a case that it does not name"
+    )
     own = Waiver("cas.aba", "this case", "issue", _DAY)
     assert _judged(results, {"cas.aba": own}).words == "certified with waivers"
 
@@ -223,7 +225,7 @@ def _checker_approves() -> Iterator[None]:
 
 @contextmanager
 def _proxy_cuts_nothing() -> Iterator[None]:
-    with patch.object(FaultProxy, "cut", lambda self: None):
+    with patch.object(FaultProxy, "cut", lambda self, **options: 0):
         yield
 
 
@@ -255,23 +257,31 @@ HARNESS: Final = (
         "ProxyCutsNothing",
         "the proxy cuts no connection",
         _proxy_cuts_nothing,
-        lambda: _passes("conn.cut_idle", WireTarget()),
+        lambda: _passes("conn.cut_idle", WireTarget(), "reset"),
     ),
     HarnessMutant(
-        "ClockStands", "the clock never advances", _clock_stands, lambda: _passes("ttl.remaining", MemoryTarget())
+        "ClockStands",
+        "the clock never advances",
+        _clock_stands,
+        lambda: _passes("ttl.remaining", MemoryTarget()),
     ),
     HarnessMutant(
-        "LooseEquality", "1, 1.0 and True are equal", _loose_equality, _kills("BoolAsInt", "rt.bool_not_int")
+        "LooseEquality",
+        "1, 1.0 and True are equal",
+        _loose_equality,
+        _kills("BooleansAsNumbers", "rt.bool_not_int"),
     ),
     HarnessMutant("SkipsPass", "a case that was skipped counts as passed", _skips_pass, _check_skips),
     HarnessMutant(
         "OneAfterTheOther",
         "what is to run side by side runs one after the other",
         _one_after_the_other,
-        lambda: _passes("cas.linearizable", MemoryTarget()),
+        lambda: _passes("cas.linearizable", MemoryTarget(), "one"),
     ),
     HarnessMutant("ModuleDropped", "a module of cases is not collected", _without_a_module, _check_complete),
     HarnessMutant("ReportLost", "the report of a case does not arrive", _reports_lost, _check_reports),
-    HarnessMutant("WaiverByPart", "a waiver covers every id that it is a part of", _waivers_by_part, _check_waivers),
+    HarnessMutant(
+        "WaiverByPart", "a waiver covers every id that it is a part of", _waivers_by_part, _check_waivers
+    ),
 )
 """The broken harnesses."""

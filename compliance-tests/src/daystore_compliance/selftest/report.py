@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from typing import Final
 
 from daystore_compliance import mutants, suite
 from daystore_compliance.case import REGISTRY
@@ -94,7 +93,7 @@ def _submit(pool: ProcessPoolExecutor, *, quick: bool, seed: int) -> Iterator[tu
             yield name, pool.submit(try_mutant, name, seed=seed, only=case_id)
     else:
         for name in MUTANTS:
-            yield name, pool.submit(try_mutant, name, seed=seed, sweep=True)
+            yield name, pool.submit(try_mutant, name, seed=seed)
 
 
 def _gather(waiting: list[tuple[str, Future[object]]], report: Report, progress: Progress) -> None:
@@ -122,8 +121,14 @@ def _unproven() -> list[str]:
     """List the cases that no mutant is named for, and the names of cases that do not exist."""
     killers = {case_id for mutant in MUTANTS.values() for case_id, _ in named(mutant)}
     return [
-        *(f"{case_id}: no mutant is found out by it, so nothing shows that it can fail" for case_id in REGISTRY.keys() - killers),
-        *(f"{case_id}: a mutant names it, and there is no such case" for case_id in killers - REGISTRY.keys()),
+        *(
+            f"{case_id}: no mutant is found out by it, so nothing shows that it can fail"
+            for case_id in REGISTRY.keys() - killers
+        ),
+        *(
+            f"{case_id}: a mutant names it, and there is no such case"
+            for case_id in killers - REGISTRY.keys()
+        ),
     ]
 
 
@@ -132,7 +137,3 @@ def _shrunk(committed: dict[str, list[str]], found: dict[str, list[str]], *, qui
         return lost_kills(committed, found)
     told = [f"{name}: not in the committed matrix" for name in found.keys() - committed.keys()]
     return told + [f"{name}: the mutant is gone" for name in committed.keys() - MUTANTS.keys()]
-
-
-MINUTES: Final = 10
-"""What the full trial may take on two processors."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any, Final
 
 from daystore.adapters.memory import MemoryAdapter
@@ -110,7 +110,10 @@ def _sweep(mutant: Mutant, plan: Plan) -> list[str]:
         return [
             case_id
             for case_id in neighbours(mutant)
-            if any(_outcome(mutant.target(), case_id, one, plan) == "killed" for one in variants_of(case_id, None))
+            if any(
+                _outcome(mutant.target(), case_id, one, plan) == "killed"
+                for one in variants_of(case_id, None)
+            )
         ]
     finally:
         running.CASE_SECONDS = limit  # type: ignore[misc]
@@ -121,7 +124,7 @@ def _on_original(name: str, case_id: str, variant: str | None, seed: int) -> str
     return _passed_once(type(base), getattr(base, "_part", None), case_id, variant, seed)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _passed_once(
     kind: type[Target], part: type[Any] | None, case_id: str, variant: str | None, seed: int
 ) -> str:

@@ -101,12 +101,13 @@ class WireAdapter(StorageAdapter):
         """
         try:
             parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = None
-        if host is None or port is None or parts.scheme != "wire":
+            found = (parts.hostname, parts.port) if parts.scheme == "wire" else (None, None)
+            password = unquote(parts.password or "")
+        except ValueError:  # it is told without its cause, which quotes parts of the URL
+            found, password = (None, None), ""
+        host, port = found
+        if host is None or port is None:
             raise ConfigError("the URL of the wire adapter reads 'wire://:password@host:port'")
-        password = unquote(parts.password or "")
         return cls(host, port, password=password, **options)  # type: ignore[arg-type]
 
     # --- Life ----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """What goes over the wire: frames of JSON, in which everything that JSON has no word for wears a tag.
 
-A frame is its length in four bytes and then UTF-8. An object of JSON has exactly one member: a tag, and what it
+A frame is its length in four bytes and then ASCII. An object of JSON has exactly one member: a tag, and what it
 tags. Only the tags below are known, so nothing that arrives can name another class.
 """
 
@@ -99,7 +99,7 @@ async def read_frame(reader: asyncio.StreamReader) -> Any:
 
 def write_frame(writer: asyncio.StreamWriter, content: Any) -> None:
     """Write one frame; `StreamWriter.drain` waits until there is room for more."""
-    text = json.dumps(encode(content), ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(encode(content), separators=(",", ":")).encode("ascii")
     writer.write(len(text).to_bytes(4) + text)
 
 

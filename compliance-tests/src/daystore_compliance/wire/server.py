@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from daystore.abc import EVENTUAL, Instant, Query, WriteBatch
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import BackendUnavailable, DaystoreError, OperationTimeout
+from daystore_compliance.proxy.server import stop_listening
 from daystore_compliance.wire.journal import MOST, Change, Journal, Name
 from daystore_compliance.wire.protocol import ProtocolError, read_frame, write_frame
 
@@ -142,10 +143,8 @@ class WireServer:
             self.port = server.sockets[0].getsockname()[1]
             started.set_result(None)
             await self._ending.wait()
-            server.close()
-            while (
-                self._tasks or len(asyncio.all_tasks()) > 1
-            ):  # connections that are just being accepted, too
+            await stop_listening(server)
+            while self._tasks:
                 for task in self._tasks:
                     task.cancel()
                 await asyncio.sleep(0)

@@ -47,6 +47,10 @@ Version: TypeAlias = str
 """Opaque, compared for equality only, and never used twice by anybody, not even after a delete."""
 
 
+MAX_SCHEMA_VERSION: Final = 2**63 - 1
+"""What the integers of every database hold."""
+
+
 def new_version() -> Version:
     """Return a version nobody has used: 96 random bits in hexadecimal, 24 characters."""
     return os.urandom(12).hex()
@@ -90,7 +94,7 @@ class Record:
         content_type: Media type of the serializer that made `value`.
         fields: The indexed values, by field name. A field without a value is not in the mapping.
         schema: Name of the schema of the object, if it has one.
-        schema_version: Version of that schema.
+        schema_version: Version of that schema, from 0 to 2**63-1.
         encodings: What was applied to the serialized bytes, first to last, such as ``("zstd", "aes256gcm")``.
         intent: A prepared, uncommitted change of a coordinated transaction beside the committed value; opaque.
     """
@@ -143,9 +147,10 @@ class Put:
     backend that finds this very version stored knows that an earlier attempt arrived.
 
     Raises:
-        TypeError: If the key, the collection or the value is of the wrong type.
+        TypeError: If the key, the collection, the value or the version of the schema is of the wrong type.
         InvalidKey: If the key or the collection is outside the rules.
-        ValueError: If the expiry is not a whole number of milliseconds.
+        ValueError: If the expiry is not a whole number of milliseconds, or the version of the schema is not
+            from 0 to 2**63-1.
     """
 
     collection: str
@@ -168,9 +173,18 @@ class Put:
             raise TypeError(f"the value of a record is bytes, not {type(self.value).__name__}")
         if type(self.expires_at) is int and self.expires_at % 1000:
             raise ValueError("an expiry is a whole number of milliseconds")
+        if self.schema_version is not None:
+            _check_schema_version(self.schema_version)
 
     def __repr__(self) -> str:
         return f"Put({self.collection}, expect={self.expect!r}, bytes={len(self.value)})"
+
+
+def _check_schema_version(version: object) -> None:
+    if type(version) is not int:
+        raise TypeError(f"the version of a schema is an int, not {type(version).__name__}")
+    if not 0 <= version <= MAX_SCHEMA_VERSION:
+        raise ValueError(f"the version of a schema is from 0 to 2**63-1, not {version}")
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """Aggregations, computed by the database.
 
-Integers are summed in two halves, because their sum can have more bits than any integer of a database.
+Integers are summed in two halves, because their sum can have more bits than any integer of a database. Fields are
+joined to the records, one join each, so an aggregation over many fields takes several statements.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ from daystore_sql.session import Session
 
 __all__ = ["run_aggregate"]
 
+MOST_GROUPING, MOST_COMPUTED = 20, 40
+"""Fields of one statement, beyond which a database might refuse it: SQLite joins 64 tables at most."""
+
 _HALF: ColumnElement[int] = literal_column("32")
 _LOW_HALF: ColumnElement[int] = literal_column("4294967295")
 
@@ -65,10 +69,52 @@ def run_aggregate(session: Session, query: Query, aggregation: Aggregation, now:
     if names is None or node == FALSE:
         return evaluate_aggregate((), query, aggregation)
     search = Search(session, names, now)
-    if is_large(node):
+    if is_large(node) or len(aggregation.group_by) > MOST_GROUPING:
         return evaluate_aggregate(search.everything(), query, aggregation)
-    slots = _slots(aggregation, names, search)
     access = search.access(by_key(node), limited=False)
+    stages = _stages(aggregation)
+    found = [_rows(session, search, names, access, stage) for stage in stages]
+    if stages[0] is aggregation:
+        return found[0]
+    # All see the same records, so they have the same groups, in the same order.
+    return [_joined(rows, aggregation) for rows in zip(*found, strict=True)]
+
+
+# --- Stages --------------------------------------------------------------------------------------------------
+
+
+def _stages(aggregation: Aggregation) -> list[Aggregation]:
+    """Split an aggregation into some that one statement each can compute, the same function once.
+
+    Returns:
+        The aggregation itself, or those that it was split into, whose functions are named by `_name`.
+    """
+    functions = aggregation.functions.values()
+    fields = list(dict.fromkeys(a.field for a in functions))
+    if len(fields) <= MOST_COMPUTED and len(functions) <= MOST_COMPUTED:
+        return [aggregation]
+    parts = [frozenset(fields[n : n + MOST_COMPUTED]) for n in range(0, len(fields), MOST_COMPUTED)]
+    return [
+        Aggregation({_name(a): a for a in functions if a.field in part}, aggregation.group_by)
+        for part in parts
+    ]
+
+
+def _name(aggregate: Aggregate) -> str:
+    return f"{aggregate.function.value} {aggregate.field or ''}"
+
+
+def _joined(rows: Sequence[GroupRow], aggregation: Aggregation) -> GroupRow:
+    """Make the row of a group from its rows of all stages."""
+    found = {name: value for row in rows for name, value in row.values.items()}
+    return GroupRow(rows[0].group, {alias: found[_name(a)] for alias, a in aggregation.functions.items()})
+
+
+def _rows(
+    session: Session, search: Search, names: CollectionNames, access: Access, aggregation: Aggregation
+) -> list[GroupRow]:
+    """Compute an aggregation with one statement."""
+    slots = _slots(aggregation, names, search)
     rows = [
         _group_row(row, aggregation, slots, session)
         for row in _fetch(session, search, access, aggregation, slots)

@@ -146,5 +146,4 @@ async def _ended(lanes: Sequence[Lane]) -> None:
         lane.end(job)
     for lane, job in zip(lanes, jobs, strict=True):
         await job.future
-        while lane.is_alive:  # noqa: ASYNC110 - it has nothing left to do but to end, and nobody would tell
-            await asyncio.sleep(0)
+        lane.join()

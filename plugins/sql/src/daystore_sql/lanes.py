@@ -76,10 +76,9 @@ class Lane(ABC):
         self._last = last
         self.inbox.put(None)
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the thread has not ended yet."""
-        return self._thread.is_alive()
+    def join(self) -> None:
+        """Wait for the thread, which has nothing left to do but to end: its last job is settled."""
+        self._thread.join()
 
     def _live(self) -> None:
         try:

@@ -6,8 +6,10 @@ Alembic, which is slow to import, is imported only where an older layout has to 
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select
-from sqlalchemy.schema import CreateIndex, CreateTable
+from functools import cache
+
+from sqlalchemy import insert
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from daystore_sql.dialects.base import Connection, Dialect
 from daystore_sql.errors import unavailable
@@ -37,19 +39,26 @@ def prepare(connection: Connection, dialect: Dialect) -> None:
 
 def create(connection: Connection, dialect: Dialect) -> None:
     """Make the tables in a database that has none of them."""
-    for table in METADATA.sorted_tables:
-        connection.execute(str(CreateTable(table).compile(dialect=dialect.sqlalchemy)))
-        for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            connection.execute(str(CreateIndex(index).compile(dialect=dialect.sqlalchemy)))
+    for text in _texts(dialect):
+        connection.execute(text)
     stamp = insert(ds_layout).values(version_num=HEAD)
     connection.execute(str(stamp.compile(dialect=dialect.sqlalchemy)), (HEAD,))
+
+
+@cache
+def _texts(dialect: Dialect) -> tuple[str, ...]:
+    """Return the statements that make the tables and their indexes."""
+    elements: list[DDLElement] = []
+    for table in METADATA.sorted_tables:
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        elements += [CreateTable(table), *map(CreateIndex, indexes)]
+    return tuple(str(element.compile(dialect=dialect.sqlalchemy)) for element in elements)
 
 
 def _is_current(connection: Connection, dialect: Dialect) -> bool:
     if LAYOUT not in dialect.tables(connection):
         return False
-    stamps = str(select(ds_layout.c.version_num).compile(dialect=dialect.sqlalchemy))
-    versions = [row[0] for row in connection.execute(stamps).fetchall()]
+    versions = [row[0] for row in connection.execute(dialect.statements.layouts).fetchall()]
     for version in versions:
         if version not in REVISIONS:
             raise unavailable(

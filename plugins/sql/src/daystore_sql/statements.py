@@ -65,6 +65,11 @@ class Statements:
             raise AssertionError(f"the parameters of {text!r} are {order}, not {names}")
         return text
 
+    @cached_property
+    def layouts(self) -> str:
+        """No parameters. Column: the version of the layout."""
+        return self._text(select(ds_layout.c.version_num))
+
     # --- Names -----------------------------------------------------------------------------------------------
 
     @cached_property

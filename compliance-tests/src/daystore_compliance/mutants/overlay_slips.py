@@ -1,0 +1,343 @@
+"""Mutants of transactions: how own writes are laid over what is stored, and what the commit checks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any, ClassVar, cast
+
+from daystore.abc import (
+    ABSENT,
+    KEEP,
+    Aggregation,
+    Check,
+    Delete,
+    GroupRow,
+    Page,
+    Put,
+    Query,
+    Record,
+    WriteBatch,
+)
+from daystore.abc.adapter import Adapter
+from daystore.abc.evaluate import evaluate_aggregate, evaluate_query, matcher, without_window
+from daystore.abc.transaction import RecordTransaction
+from daystore.adapters.memory import MemoryAdapter
+from daystore.storage import Storage
+from daystore.transactions.target import TransactionTarget
+from daystore.transactions.transaction import Transaction
+from daystore_compliance.mutants.base import mutant
+
+
+class _Transacting(MemoryAdapter):
+    """The reference with transactions of its own. It breaks nothing."""
+
+    records: ClassVar[type[RecordTransaction]] = RecordTransaction
+
+    def transaction(self) -> AbstractAsyncContextManager[RecordTransaction]:
+        """Begin a transaction."""
+        super().transaction()
+        return self.records(self)
+
+
+class _Stores(Transaction):
+    """A transaction over stores with records of its own. It breaks nothing."""
+
+    records: ClassVar[type[RecordTransaction]] = RecordTransaction
+
+    def _target_on(self, adapter: Adapter) -> TransactionTarget:
+        fresh = self._target is None
+        target = super()._target_on(adapter)
+        if fresh:
+            target.records = self.records(adapter)
+        return target
+
+
+class _Storing(Storage):
+    """A storage with transactions of its own. It breaks nothing."""
+
+    stores: ClassVar[type[Transaction]] = Transaction
+
+    def transaction(self, body: Any = None, **options: Any) -> Any:
+        """Begin a transaction, or run a function in one."""
+        if body is None:
+            return self.stores(self._find)
+        from daystore.transactions import Retry, run
+
+        return run(
+            lambda: self.stores(self._find),
+            body,
+            Retry(options.get("deadline", 30.0), options.get("attempts")),
+        )
+
+
+def _over_stores(kind: type[RecordTransaction]) -> type[Transaction]:
+    return cast("type[Transaction]", type(f"{kind.__name__}Stores", (_Stores,), {"records": kind}))
+
+
+# §10: "A transaction sees its own writes, also in queries, counts and aggregates."
+
+
+class _ShortPages(RecordTransaction):
+    async def query(self, query: Query) -> Page:
+        own = self._own(query.collection)
+        page = await self._run(query)
+        if not own:
+            return page
+        merged = self._merge(page.records, own)
+        return evaluate_query(merged, query)
+
+
+@mutant("cas.aba", bugs=("facebook/rocksdb#4656",))
+class PagesShrinkByOwnDeletes(_Transacting):
+    """Asks for no more than the limit: what the transaction deleted is missing from its page."""
+
+    records = _ShortPages
+
+
+class _InPlace(RecordTransaction):
+    def _merge(self, records: list[Record], own: dict[str, Put | Delete]) -> list[Record]:
+        now = self._adapter.clock()
+        merged = [self._view(own[r.key].collection, r.key, now) if r.key in own else r for r in records]
+        known = {record.key for record in records}
+        new = [self._view(w.collection, key, now) for key, w in own.items() if key not in known]
+        old = [
+            replace(record, fields={**self._seen[own[record.key].collection, record.key].fields})  # type: ignore[union-attr]
+            if record.key in own and self._seen.get((own[record.key].collection, record.key)) is not None
+            else record
+            for record in merged
+            if record is not None
+        ]
+        return [*old, *(record for record in new if record is not None)]
+
+
+@mutant("cas.aba")
+class OwnUpdatesKeepOldFields(_Transacting):
+    """Finds and sorts a record that the transaction has changed by the fields that it had before."""
+
+    records = _InPlace
+
+
+class _CountsDeleted(RecordTransaction):
+    async def count(self, query: Query) -> int:
+        page = await self._run(without_window(query))
+        own = self._own(query.collection)
+        now = self._adapter.clock()
+        matches = matcher(query.where)
+        views = [self._view(w.collection, k, now) for k, w in own.items() if isinstance(w, Put)]
+        kept = [r for r in page.records if not isinstance(own.get(r.key), Put)]
+        return len(kept) + sum(1 for view in views if view is not None and matches(view))
+
+
+@mutant("cas.aba", bugs=("HarperFast/rocksdb-js#837",))
+class OwnDeletesStillCount(_Transacting):
+    """Counts what the transaction has deleted."""
+
+    records = _CountsDeleted
+
+
+class _SumsStored(RecordTransaction):
+    async def aggregate(self, query: Query, aggregation: Aggregation) -> list[GroupRow]:
+        page = await self._run(without_window(query))
+        own = self._own(query.collection)
+        known = {record.key for record in page.records}
+        merged = [r for r in self._merge(page.records, own) if r.key in known]
+        return evaluate_aggregate(merged, without_window(query), aggregation)
+
+
+@mutant("cas.aba")
+class NewRecordsAreNotSummed(_Transacting):
+    """Computes aggregates over stored records and their changes, without what is new in the transaction."""
+
+    records = _SumsStored
+
+
+class _EveryPage(RecordTransaction):
+    async def query(self, query: Query) -> Page:
+        page = await super().query(query)
+        own = self._own(query.collection)
+        if query.cursor is None or not own:
+            return page
+        now = self._adapter.clock()
+        matches = matcher(query.where)
+        shown = {record.key for record in page.records}
+        views = [self._view(w.collection, k, now) for k, w in own.items() if k not in shown]
+        again = [view for view in views if view is not None and matches(view)]
+        ordered = evaluate_query([*page.records, *again], replace(query, cursor=None, limit=None, offset=0))
+        return Page(ordered.records, page.cursor)
+
+
+@mutant("cas.aba", bugs=("surrealdb/surrealkv#395", "bedrock-kv/bedrock#245"))
+class OwnWritesAreOnEveryPage(_Transacting):
+    """Shows what the transaction wrote on every page but the first, wherever its place is."""
+
+    records = _EveryPage
+
+
+# §10: "Transactions are serializable".
+
+
+class _AbsentUnchecked(RecordTransaction):
+    def _batch(self) -> WriteBatch | None:
+        batch = super()._batch()
+        if batch is None or not any(
+            isinstance(o, Check) and o.expect is not ABSENT for o in batch.operations
+        ):
+            return batch
+        operations = [o for o in batch.operations if not (isinstance(o, Check) and o.expect is ABSENT)]
+        return replace(batch, operations=operations)
+
+
+@mutant("cas.aba")
+class AbsentBesidePresentIsUnchecked(_Transacting):
+    """Does not check at its commit that what it read as absent still is, if it read something present, too."""
+
+    records = _AbsentUnchecked
+
+
+class _LimitedUnchecked(RecordTransaction):
+    def _batch(self) -> WriteBatch | None:
+        limited = [c for c in self._queries if c.query.limit is not None]
+        names = {(c.query.collection, key) for c in limited for key, _ in c.found}
+        self._queries = [c for c in self._queries if c not in limited]
+        self._queried -= names
+        return super()._batch()
+
+
+@mutant("cas.aba", bugs=("apple/foundationdb#7317",))
+class LimitedQueriesHavePhantoms(_Transacting):
+    """Checks of a query with a limit only that its records are as they were: others may have come before them."""
+
+    records = _LimitedUnchecked
+
+
+class _ReadersUnchecked(RecordTransaction):
+    def _batch(self) -> WriteBatch | None:
+        return super()._batch() if self._writes else None
+
+
+@mutant("cas.aba")
+class ReadersAreNotChecked(_Transacting):
+    """Checks nothing at the commit of a transaction that has only read."""
+
+    records = _ReadersUnchecked
+
+
+# §10: a transaction sees its own writes, and a condition is judged against the live record.
+
+
+class _JudgesStored(RecordTransaction):
+    async def write(self, operations: Sequence[Put | Delete]) -> list[bool]:
+        for operation in operations:
+            name = (operation.collection, operation.key)
+            if operation.expect is ABSENT and isinstance(self._writes.get(name), Delete):
+                base = (await self._adapter.read(operation.collection, [operation.key]))[0]
+                if base is not None:
+                    from daystore.errors import VersionConflict
+
+                    raise VersionConflict(
+                        key=operation.key, collection=operation.collection, current=base.version
+                    )
+        return await super().write(operations)
+
+
+@mutant("cas.aba")
+class OwnDeletesDoNotMakeAbsent(_Transacting):
+    """Refuses to create what the transaction has just deleted: it is stored still."""
+
+    records = _JudgesStored
+
+
+class _KeepsNothing(RecordTransaction):
+    async def write(self, operations: Sequence[Put | Delete]) -> list[bool]:
+        changed = [
+            replace(o, expires_at=None)
+            if isinstance(o, Put) and o.expires_at is KEEP and (o.collection, o.key) in self._writes
+            else o
+            for o in operations
+        ]
+        return await super().write(changed)
+
+
+@mutant("cas.aba")
+class SecondWriteLosesTheDeadline(_Transacting):
+    """Clears under ``KEEP`` the deadline that the same transaction has set."""
+
+    records = _KeepsNothing
+
+
+@mutant("cas.aba")
+class SecondWriteLosesTheDeadlineOfStores(_Storing):
+    """Clears, in a transaction over stores, the deadline that the same transaction has set when it keeps it."""
+
+    stores = _over_stores(_KeepsNothing)
+
+
+class _Cancelling(RecordTransaction):
+    async def write(self, operations: Sequence[Put | Delete]) -> list[bool]:
+        before = dict(self._writes)
+        existed = await super().write(operations)
+        for operation in operations:
+            name = (operation.collection, operation.key)
+            if isinstance(operation, Delete) and isinstance(before.get(name), Put):
+                self._cancelled = {*getattr(self, "_cancelled", ()), name}
+            elif isinstance(operation, Put):
+                self._cancelled = {*getattr(self, "_cancelled", ())} - {name}
+        return existed
+
+    def _batch(self) -> WriteBatch | None:
+        for name in getattr(self, "_cancelled", ()):
+            self._writes.pop(name, None)
+        return super()._batch()
+
+
+@mutant("cas.aba")
+class PutAndDeleteCancelOut(_Transacting):
+    """Commits nothing for a key that it has written and then deleted, though a record was stored before."""
+
+    records = _Cancelling
+
+
+class _RereadsAbsent(RecordTransaction):
+    async def _see(self, collection: str, keys: Sequence[str]) -> None:
+        for key in keys:
+            if (collection, key) in self._seen and self._seen[collection, key] is None:
+                del self._seen[collection, key]
+        await super()._see(collection, keys)
+
+
+# §10: "What it read once it reads the same again."
+@mutant("cas.aba")
+class AbsentIsReadAgain(_Transacting):
+    """Does not remember what it read as absent."""
+
+    records = _RereadsAbsent
+
+
+@mutant("cas.aba")
+class AbsentIsReadAgainByStores(_Storing):
+    """Does not remember in a transaction over stores what it read as absent."""
+
+    stores = _over_stores(_RereadsAbsent)
+
+
+@mutant("cas.aba")
+class LimitedQueriesOfStoresHavePhantoms(_Storing):
+    """Checks of a store's query with a limit only that its records are as they were."""
+
+    stores = _over_stores(_LimitedUnchecked)
+
+
+@mutant("cas.aba")
+class PagesOfStoresShrinkByOwnDeletes(_Storing):
+    """Asks, in a transaction over stores, for no more than the limit of a query, whatever was deleted."""
+
+    stores = _over_stores(_ShortPages)
+
+
+@mutant("cas.aba")
+class PutAndDeleteOfStoresCancelOut(_Storing):
+    """Commits nothing for a key of a store that was written and then deleted in one transaction."""
+
+    stores = _over_stores(_Cancelling)
