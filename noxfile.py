@@ -59,6 +59,8 @@ def pyenv_interpreters() -> list[str]:
 
 os.environ["PATH"] = os.pathsep.join([*pyenv_interpreters(), os.environ["PATH"]])
 os.environ["UV_PYTHON_DOWNLOADS"] = "never"
+# Tests start many processes, and each would compile everything anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import sqlite3
 import tempfile
@@ -209,6 +210,9 @@ class UrlTarget(Target):
 class SqlTarget(UrlTarget):
     """SQLite in a file: of a temporary directory, which goes with the target, unless a URL names one.
 
+    Where several processes of one run are at work, each has a file of its own beside the one that is named: the
+    clocks of their cases do not agree, and what has expired for one of them is reclaimed for all.
+
     Args:
         url: ``sqlite:///path``, or ``None`` for a file of its own.
     """
@@ -219,6 +223,10 @@ class SqlTarget(UrlTarget):
         self.hooks: frozenset[str] = HOOKS - {"proxy", "visited"}
         self.disposable: bool = url is None
         self._directory: str | None = None
+        self._worker = os.environ.get("PYTEST_XDIST_WORKER") if url is not None else None
+        if self._worker is not None:
+            named, mark, options = self.url.partition("?")
+            self.url: str = f"{named}-{self._worker}{mark}{options}"
 
     def fresh(self) -> Target:
         """Return another one, with a directory of its own."""
@@ -228,12 +236,15 @@ class SqlTarget(UrlTarget):
         """Make the directory."""
         if self.disposable:
             self._directory = tempfile.mkdtemp(prefix="daystore-compliance-")
-            self.url: str = f"sqlite:///{Path(self._directory) / 'suite.db'}"
+            self.url = f"sqlite:///{Path(self._directory) / 'suite.db'}"
 
     def stop(self) -> None:
-        """Remove the directory."""
+        """Remove the directory, or the file that was only this process's."""
         if self._directory is not None:
             shutil.rmtree(self._directory)
+        elif self._worker is not None:
+            for suffix in ("", "-shm", "-wal"):
+                Path(self._path + suffix).unlink(missing_ok=True)
 
     def elsewhere(self) -> str:
         """Return the URL of the file."""

@@ -25,6 +25,7 @@ from daystore.abc import (
     Op,
     Or,
     Order,
+    Predicate,
     Put,
     Query,
     WriteBatch,
@@ -261,7 +262,7 @@ def test_a_query_costs_the_same_among_a_thousand_and_a_hundred_thousand(make: Ma
         assert steps_large <= steps * 1.5 + 200, (kind, steps, steps_large)
 
 
-FEW_OF_MANY = {
+FEW_OF_MANY: dict[str, Predicate] = {
     "rare": Compare("tags", Op.CONTAINS, "rare"),
     "keys": Compare("key", Op.LT, "k000005"),
     "large and rare": And((Compare("parity", Op.GE, 0), Compare("tags", Op.CONTAINS, "rare"))),

@@ -174,7 +174,7 @@ def _count(verdict: Verdict, profile: str, case: Case, outcome: str) -> None:
 
 def _find_gaps(verdict: Verdict, registry: Mapping[str, Case]) -> None:
     for name, tally in verdict.profiles.items():
-        whys: dict[str, int] = {}
+        whys: dict[str, int] = {"failed": tally.failed} if tally.failed else {}
         for case_id, outcome in verdict.outcomes.items():
             if ":" in outcome and profile_of(registry[case_id]) == name:
                 whys[outcome] = whys.get(outcome, 0) + 1

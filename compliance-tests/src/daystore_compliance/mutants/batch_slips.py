@@ -17,7 +17,7 @@ def _conflict(adapter: MemoryAdapter) -> VersionConflict:
 
 
 # §3: "Applies a batch and returns an `Outcome` for each operation, in order."
-@mutant("cas.aba", bugs=("Dilcore-Official/Dilcore-MongoDb#83",))
+@mutant("batch.partial_report", bugs=("Dilcore-Official/Dilcore-MongoDb#83",))
 class FailedOutcomesComeLast(MemoryAdapter):
     """Returns the outcomes of a batch that is not atomic with the failed ones at the end."""
 
@@ -27,7 +27,7 @@ class FailedOutcomesComeLast(MemoryAdapter):
 
 
 # §3: "every expectation and every checked query is judged at one instant": a check, wherever it is.
-@mutant("cas.aba")
+@mutant("batch.check_elsewhere")
 class ForeignChecksAreIgnored(MemoryAdapter):
     """Ignores a ``Check`` in a collection that an atomic batch does not write to."""
 
@@ -42,7 +42,7 @@ class ForeignChecksAreIgnored(MemoryAdapter):
 
 
 # §3: "It finds the same keys at the same versions in the same order".
-@mutant("cas.aba")
+@mutant("batch.query_order")
 class CheckedQueriesAreSets(MemoryAdapter):
     """Compares what a checked query finds without its order."""
 
@@ -53,7 +53,7 @@ class CheckedQueriesAreSets(MemoryAdapter):
 
 
 # §3: "The query is run again inside the batch, with its limit, offset and cursor".
-@mutant("cas.aba")
+@mutant("txn.limited_query_checked")
 class CheckedQueriesForgetTheCursor(MemoryAdapter):
     """Runs a checked query that had a cursor from the beginning, and looks whether the records are among them."""
 
@@ -68,7 +68,7 @@ class CheckedQueriesForgetTheCursor(MemoryAdapter):
 
 
 # §3: "every checked query is judged".
-@mutant("cas.aba")
+@mutant("batch.query_each")
 class OneCheckedQueryACollection(MemoryAdapter):
     """Judges the last of several checked queries on a collection."""
 
@@ -78,9 +78,9 @@ class OneCheckedQueryACollection(MemoryAdapter):
 
 
 # §3: "judged at one instant, against the state before the batch".
-@mutant("cas.aba", bugs=("apache/couchdb#3569",))
+@mutant("batch.atomic_checks_before", bugs=("apache/couchdb#3569",))
 class CheckedQueriesSeeTheDeletes(MemoryAdapter):
-    """Judges checked queries after the deletes of the batch: a batch that deletes what it found conflicts with itself."""
+    """Judges checked queries after the deletes of the batch: to delete what was found is a conflict."""
 
     def _check_query(self, check: CheckQuery) -> None:
         gone = {(o.collection, o.key) for o in self._batch.operations if isinstance(o, Delete)}
@@ -97,7 +97,7 @@ class CheckedQueriesSeeTheDeletes(MemoryAdapter):
 
 
 # §3: "`existed` (whether a live record was there before)".
-@mutant("cas.aba")
+@mutant("batch.atomic_missing_delete")
 class AtomicDeletesAlwaysExisted(MemoryAdapter):
     """Says of every ``Delete`` in an atomic batch with several operations that there was a record."""
 
@@ -112,7 +112,7 @@ class AtomicDeletesAlwaysExisted(MemoryAdapter):
 
 
 # §6: a conflict has "the current version in `.current`".
-@mutant("cas.aba")
+@mutant("cas.delete_if")
 class DeleteConflictsHideTheVersion(MemoryAdapter):
     """Does not tell the current version when the expectation of a ``Delete`` fails."""
 
@@ -124,7 +124,7 @@ class DeleteConflictsHideTheVersion(MemoryAdapter):
 
 
 # §3: the expectation of a `Delete` may be `ABSENT`, and is judged.
-@mutant("cas.aba")
+@mutant("batch.atomic_all_or_none")
 class DeleteOfAbsentIsUnconditional(MemoryAdapter):
     """Takes ``ABSENT`` as the expectation of a ``Delete`` for none, as there would be nothing to delete."""
 
@@ -135,7 +135,7 @@ class DeleteOfAbsentIsUnconditional(MemoryAdapter):
 
 
 # §3: "Not atomic: each operation is applied by itself".
-@mutant("cas.aba", bugs=("ohdearquant/khive#2605",))
+@mutant("opt.matrix[batch]", bugs=("ohdearquant/khive#2605",))
 class AbsentFailuresAbortTheirKind(MemoryAdapter):
     """Refuses every later ``Put`` under ``ABSENT`` of a batch that is not atomic once one of them has failed."""
 
@@ -157,7 +157,7 @@ class AbsentFailuresAbortTheirKind(MemoryAdapter):
 
 
 # §3: "Atomic: […] If one does not hold, […] nothing changes."
-@mutant("cas.aba")
+@mutant("batch.query_each")
 class LastExpectationIsJudgedLate(MemoryAdapter):
     """Applies the deletes of an atomic batch before it judges its checked queries: they stay applied."""
 
@@ -179,7 +179,7 @@ class LastExpectationIsJudgedLate(MemoryAdapter):
 
 
 # §6: "`if_version=v` holds if there is a live record, at version `v`".
-@mutant("cas.aba")
+@mutant("cas.stale_rejected")
 class OldVersionsAreAccepted(MemoryAdapter):
     """Accepts the version before the current one, if both were written at one instant."""
 
@@ -195,7 +195,7 @@ class OldVersionsAreAccepted(MemoryAdapter):
 
     def _conflict(self, operation: Operation, index: int, now: Instant) -> VersionConflict | None:
         conflict = super()._conflict(operation, index, now)
-        if conflict is not None and operation.expect not in (ANY, ABSENT) and conflict.current is not None:
-            if self._before.get((operation.collection, operation.key)) == (operation.expect, now):
-                return None
-        return conflict
+        if conflict is None or conflict.current is None or operation.expect in (ANY, ABSENT):
+            return conflict
+        before = self._before.get((operation.collection, operation.key))
+        return None if before == (operation.expect, now) else conflict

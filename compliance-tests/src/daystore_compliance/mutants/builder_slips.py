@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from daystore.abc import Query
+from daystore.abc import Not, Query
 from daystore.abc.record import Record
 from daystore.errors import VersionConflict
 from daystore.query.builder import QueryBuilder
@@ -41,7 +41,7 @@ class _FirstFromTheStart(QueryBuilder[Any]):
 
 
 # §8: an offset passes over records, whatever is asked for.
-@mutant("cas.aba")
+@mutant("q.builder_ends")
 class FirstIgnoresTheOffset(_Building):
     """Forgets the offset of a query when only its first result is wanted."""
 
@@ -50,14 +50,14 @@ class FirstIgnoresTheOffset(_Building):
 
 @dataclass(frozen=True, slots=True)
 class _Endless(QueryBuilder[Any]):
-    def stream(self) -> AsyncGenerator[Entry[Any], None]:  # type: ignore[override]
+    def stream(self) -> AsyncGenerator[Entry[Any], None]:
         """Forget a limit of more than ten."""
         limit = self._query.limit
         return QueryBuilder.stream(self.limit(None) if limit is not None and limit > 10 else self)
 
 
 # §8: "`limit` is the most that is returned", also of a stream.
-@mutant("cas.aba")
+@mutant("q.builder_ends")
 class StreamsOutrunTheirLimit(_Building):
     """Streams everything if the limit is more than ten."""
 
@@ -66,13 +66,13 @@ class StreamsOutrunTheirLimit(_Building):
 
 @dataclass(frozen=True, slots=True)
 class _StreamsFromStart(QueryBuilder[Any]):
-    def stream(self) -> AsyncGenerator[Entry[Any], None]:  # type: ignore[override]
+    def stream(self) -> AsyncGenerator[Entry[Any], None]:
         """Forget the cursor."""
         return QueryBuilder.stream(self.after(None))
 
 
 # §8: a cursor goes on after its page, whatever is asked for.
-@mutant("cas.aba")
+@mutant("q.builder_ends")
 class StreamsForgetTheCursor(_Building):
     """Streams from the beginning although the query goes on after a cursor."""
 
@@ -83,14 +83,13 @@ class StreamsForgetTheCursor(_Building):
 class _NegatesAll(QueryBuilder[Any]):
     def where_not(self, field: Any, op: Any = None, *value: Any, allow_scan: bool = False) -> Any:
         """Negate the whole."""
-        from daystore.abc import Not
-
         narrowed = self.where(field, *(() if op is None else (op, *value)), allow_scan=allow_scan)
-        return narrowed._with(where=Not(narrowed._query.where))
+        whole = narrowed._query.where
+        return narrowed if whole is None else narrowed._with(where=Not(whole))
 
 
 # §8: "joined with and": each `where_not` is a term of its own.
-@mutant("cas.aba")
+@mutant("q.where_not_chained")
 class WhereNotNegatesEverything(_Building):
     """Negates with ``where_not`` all that was said before, too."""
 
@@ -106,7 +105,7 @@ class _CountsPage(QueryBuilder[Any]):
 
 
 # §8: "`count` is exactly how many records the query finds without limit".
-@mutant("cas.aba")
+@mutant("q.builder_ends")
 class BuildersCountTheirPage(_Building):
     """Counts no more than the limit of a builder."""
 
@@ -124,7 +123,7 @@ class _PageRespectsLimit(QueryBuilder[Any]):
 
 
 # §8: "Following cursors returns every record […] exactly once": the offset is of the whole.
-@mutant("cas.aba")
+@mutant("page.builder_offset_once")
 class EveryPageHasTheOffset(_Building):
     """Passes over the offset of a query on each of its pages."""
 
@@ -132,19 +131,19 @@ class EveryPageHasTheOffset(_Building):
 
 
 # §8: "`limit`: 0 is an empty page".
-@mutant("cas.aba")
+@mutant("q.filter_window")
 class FilterLimitZeroIsNone(Store[Any]):
     """Takes a limit of 0 in a filter for none."""
 
     async def query(self, filter: QueryFilter, **options: Any) -> list[Any]:  # noqa: A002
         """Drop it."""
-        if isinstance(filter, QueryFilter) and filter.limit == 0:
+        if filter.limit == 0:
             filter = replace(filter, limit=None)  # noqa: A001
         return await super().query(filter, **options)
 
 
 # §7: "pairs of which the last of equal keys wins".
-@mutant("cas.aba")
+@mutant("batch.last_wins")
 class FirstOfEqualKeysWins(Store[Any]):
     """Keeps the first of pairs with equal keys."""
 
@@ -159,7 +158,7 @@ class FirstOfEqualKeysWins(Store[Any]):
 
 
 # §7: `set_batch` returns the new versions by key.
-@mutant("cas.aba")
+@mutant("batch.many_by_key")
 class VersionsOfABatchAreShifted(Store[Any]):
     """Returns the versions of a batch of more than three under each other's keys."""
 
@@ -171,7 +170,7 @@ class VersionsOfABatchAreShifted(Store[Any]):
 
 
 # §9: "`ttl=` gives the time from now, […] as seconds", to the millisecond.
-@mutant("cas.aba")
+@mutant("opt.store_history")
 class FractionsOfSecondsAreRoundedUp(Store[Any]):
     """Rounds a time to live that is a float up to whole seconds."""
 
@@ -183,7 +182,7 @@ class FractionsOfSecondsAreRoundedUp(Store[Any]):
 
 
 # §2, `update`: "Unless given, the record keeps the deadline that it has"; none is one, too.
-@mutant("cas.aba")
+@mutant("ttl.updates")
 class UpdateGivesTheDefaultDeadline(Store[Any]):
     """Gives an immortal record the store's own time to live when it is updated."""
 
@@ -197,7 +196,7 @@ class UpdateGivesTheDefaultDeadline(Store[Any]):
 
 
 # §2, `expire`: "Returns whether there was a live record".
-@mutant("cas.aba")
+@mutant("ttl.expire_always")
 class PersistTellsOfChange(Store[Any]):
     """Says of a record that has no deadline that there was none to persist."""
 
@@ -208,7 +207,7 @@ class PersistTellsOfChange(Store[Any]):
 
 
 # §1: `created_at` and `updated_at` of an entry are those of its record.
-@mutant("cas.aba")
+@mutant("batch.many_by_key")
 class EntriesOfBatchesShowTheWrite(Store[Any]):
     """Shows the time of the last write as that of creation, when several entries are read."""
 
@@ -225,7 +224,7 @@ def _young(record: Record) -> Record:
 
 
 # §6: "A condition that does not hold is `VersionConflict`".
-@mutant("cas.aba")
+@mutant("opt.store_history")
 class ConditionalDeleteOfNothingIsQuiet(Store[Any]):
     """Says of a conditional delete of what is absent that there was nothing, and raises nothing."""
 
@@ -240,7 +239,7 @@ class ConditionalDeleteOfNothingIsQuiet(Store[Any]):
 
 
 # §5: "A stored `None` is not a missing key."
-@mutant("cas.aba")
+@mutant("rt.every_path")
 class BatchesDropNone(Store[Any]):
     """Leaves a stored ``None`` out of what is read for several keys."""
 
@@ -250,7 +249,7 @@ class BatchesDropNone(Store[Any]):
 
 
 # §2, `update`: "default: The value to begin with if there is no record": the function is applied to it.
-@mutant("cas.aba")
+@mutant("cas.update_creators")
 class DefaultsAreNotChanged(Store[Any]):
     """Writes the default of an update as it is, without the function, if there is no record."""
 
@@ -262,7 +261,7 @@ class DefaultsAreNotChanged(Store[Any]):
 
 
 # §5: "Changing an argument or a result in place never changes what is stored", and update's function gets a copy.
-@mutant("cas.aba")
+@mutant("cas.update_default_kept")
 class DefaultObjectIsHandedOut(Store[Any]):
     """Hands the very object that was given as the default to the function, which may change it."""
 
@@ -272,5 +271,3 @@ class DefaultObjectIsHandedOut(Store[Any]):
         if default is not NOT_GIVEN and not callable(default):
             options["default"] = lambda: default
         return await super().update(key, change, **options)
-
-

@@ -20,7 +20,7 @@ class _InParts(MemoryAdapter):
 
 
 # §7: "it is cut into parts of `max_batch`"; §3: "Returns the live records in the order asked".
-@mutant("cas.aba")
+@mutant("batch.chunking")
 class LastPartIsNotRead(_InParts):
     """Does not read the last part of many keys if it is a single one."""
 
@@ -35,7 +35,7 @@ class LastPartIsNotRead(_InParts):
 
 
 # §3: "Keys may repeat."
-@mutant("cas.aba")
+@mutant("batch.repeated_far_apart")
 class RepeatedKeysAcrossPartsAreMissing(_InParts):
     """Reads a key that stands in two parts of a request in the first of them only."""
 
@@ -52,7 +52,7 @@ class RepeatedKeysAcrossPartsAreMissing(_InParts):
 
 
 # §7: "`atomic=True` is all or nothing. It is never cut".
-@mutant("cas.aba")
+@mutant("batch.atomic_large")
 class AtomicBatchesAreCut(_InParts):
     """Cuts an atomic batch without checked queries into parts, each of which is atomic."""
 
@@ -61,12 +61,14 @@ class AtomicBatchesAreCut(_InParts):
             return await super()._write(batch)
         outcomes: list[Outcome] = []
         for start in range(0, len(batch.operations), _PARTS):
-            outcomes += await super()._write(replace(batch, operations=batch.operations[start : start + _PARTS]))
+            outcomes += await super()._write(
+                replace(batch, operations=batch.operations[start : start + _PARTS])
+            )
         return outcomes
 
 
 # §7: "`BatchError` names exactly those in `.errors`": a failure in a later part is of its own operation.
-@mutant("cas.aba")
+@mutant("opt.matrix[large]")
 class FailuresAreOfTheFirstPart(_InParts):
     """Puts the failures of a later part at the places that they have in their part."""
 
@@ -80,7 +82,7 @@ class FailuresAreOfTheFirstPart(_InParts):
 
 
 # §7: a batch that is cut is one batch: what fails in one part leaves the next alone.
-@mutant("cas.aba")
+@mutant("opt.matrix[large]")
 class PartsStopAfterAConflict(_InParts):
     """Does not send the parts after one in which a condition failed, and says that they were applied."""
 

@@ -34,7 +34,7 @@ class _Kept(MemoryAdapter):
         """Return the deadline of a record, given what the reference would keep."""
         if put.expires_at is KEEP:
             return None if old is None else old.expires_at
-        return put.expires_at  # type: ignore[return-value]
+        return put.expires_at
 
     def _apply(self, operation: Operation, now: Instant) -> Outcome:
         if isinstance(operation, Put):
@@ -44,7 +44,7 @@ class _Kept(MemoryAdapter):
 
 
 # §9: "Never earlier, never later."
-@mutant("cas.aba")
+@mutant("ttl.far")
 class MoreThanAMonthIsAnInstant(_Kept):
     """Takes a time to live of more than thirty days for an instant of 1970, as Memcached does: it is over."""
 
@@ -57,7 +57,7 @@ class MoreThanAMonthIsAnInstant(_Kept):
 
 
 # §9: "Never earlier, never later."
-@mutant("cas.aba")
+@mutant("ttl.far")
 class DeadlinesEndIn2038(_Kept):
     """Keeps a deadline after January 2038 as none: it does not fit 32 bits of seconds."""
 
@@ -68,7 +68,7 @@ class DeadlinesEndIn2038(_Kept):
 
 
 # §9: "Never earlier, never later": an overwrite has the deadline that it says.
-@mutant("cas.aba", bugs=("patrickmn/go-cache#83",))
+@mutant("ttl.shorten", bugs=("patrickmn/go-cache#83",))
 class DeadlinesAreNeverShortened(_Kept):
     """Keeps the later of two deadlines when a record is overwritten."""
 
@@ -81,7 +81,7 @@ class DeadlinesAreNeverShortened(_Kept):
 
 
 # §9: "Never earlier, never later": an overwrite has the deadline that it says.
-@mutant("cas.aba")
+@mutant("ttl.overwrite_clears")
 class EarlierTimerStillFires(_Kept):
     """Keeps the earlier of two deadlines when a record is overwritten with another one."""
 
@@ -94,7 +94,7 @@ class EarlierTimerStillFires(_Kept):
 
 
 # §9: "Overwriting clears the deadline unless the write keeps it (`KEEP` in a `Put`)."
-@mutant("cas.aba")
+@mutant("opt.matrix_atomic[few]")
 class KeepIsLostInAtomicBatches(MemoryAdapter):
     """Clears the deadline under ``KEEP`` if the batch is atomic and has more than one operation."""
 
@@ -109,7 +109,7 @@ class KeepIsLostInAtomicBatches(MemoryAdapter):
 
 
 # §3: "`expires_at=KEEP` keeps the deadline of the live record that it overwrites".
-@mutant("cas.aba")
+@mutant("ttl.keep")
 class KeepTakesTheDeadlineOfTheDead(_Kept):
     """Keeps under ``KEEP`` the deadline of an expired record that was not swept yet: the new one is born dead."""
 
@@ -122,7 +122,7 @@ class KeepTakesTheDeadlineOfTheDead(_Kept):
 
 
 # §3: "An expectation is judged against the live record: what expired counts as absent."
-@mutant("cas.aba", bugs=("gravitational/teleport#68038",))
+@mutant("ttl.atomic_on_expired", bugs=("gravitational/teleport#68038",))
 class ChecksForAbsenceSeeTheDead(MemoryAdapter):
     """Lets a ``Check`` for absence fail on an expired record; a ``Put`` under the same expectation succeeds."""
 
@@ -133,7 +133,7 @@ class ChecksForAbsenceSeeTheDead(MemoryAdapter):
 
 
 # §9: from that instant the record is gone for every operation: conditions.
-@mutant("cas.aba")
+@mutant("ttl.checked_query")
 class CheckedQueriesSeeTheDead(MemoryAdapter):
     """Runs a checked query over expired records too: one that expired meanwhile is no conflict."""
 
@@ -145,7 +145,7 @@ class CheckedQueriesSeeTheDead(MemoryAdapter):
 
 
 # §6: a conflict has "the current version in `.current` (`None` if there is no live record)".
-@mutant("cas.aba")
+@mutant("ttl.cas_on_expired")
 class ConflictNamesTheDead(MemoryAdapter):
     """Tells in a conflict the version of an expired record."""
 
@@ -158,7 +158,7 @@ class ConflictNamesTheDead(MemoryAdapter):
 
 
 # §9: "A record that is written where an expired one was is new: `created_at` begins again."
-@mutant("cas.aba")
+@mutant("opt.matrix_atomic[few]")
 class BatchesReviveTheDead(MemoryAdapter):
     """Keeps the creation time of an expired record that an atomic batch writes over."""
 
@@ -178,7 +178,7 @@ class BatchesReviveTheDead(MemoryAdapter):
 
 
 # §9: "gone for every operation: […] counts".
-@mutant("cas.aba", bugs=("Tencent/MMKV#1096",))
+@mutant("ttl.expires_everywhere", bugs=("Tencent/MMKV#1096",))
 class CountOfEverythingIsTheLength(MemoryAdapter):
     """Counts a whole collection by its length, expired records included."""
 
@@ -189,7 +189,7 @@ class CountOfEverythingIsTheLength(MemoryAdapter):
 
 
 # §9: "gone for every operation": `Outcome.existed` tells "whether a live record was there before".
-@mutant("cas.aba")
+@mutant("opt.matrix[alone]")
 class PutsFindTheDead(MemoryAdapter):
     """Says of a ``Put`` over an expired record that there was one; of a ``Delete`` it tells the truth."""
 
@@ -200,7 +200,7 @@ class PutsFindTheDead(MemoryAdapter):
 
 
 # §9: "gone for every operation: […] queries": a sort on the time of writing uses an index that still has the dead.
-@mutant("cas.aba", bugs=("redis/docs#169",))
+@mutant("q.expired_excluded", bugs=("redis/docs#169",))
 class DeadRecordsFillThePage(Stepwise):
     """Counts expired records against the limit of a query, and shows the live ones among them."""
 
@@ -237,7 +237,7 @@ class _Alive:
 
 
 # §9: deadlines are instants; a backend that is opened again still has them.
-@mutant("cas.aba", bugs=("jaredwray/cacheable#926",))
+@mutant("ttl.restart", bugs=("jaredwray/cacheable#926",))
 class OpeningStartsTimersAnew(MemoryAdapter):
     """Begins every time to live again when it is opened."""
 

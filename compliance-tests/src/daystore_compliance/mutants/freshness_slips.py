@@ -31,7 +31,7 @@ class _Cached(MemoryAdapter):
 
 
 # §11: "`bounded(seconds)`: nothing that was overwritten longer ago than this".
-@mutant("cas.aba")
+@mutant("con.bounded[age]")
 class BoundsAreFiveSeconds(_Cached):
     """Answers a bounded read from a cache of five seconds, whatever the bound."""
 
@@ -48,7 +48,7 @@ class BoundsAreFiveSeconds(_Cached):
 
 
 # §11: "`STRONG`: the newest acknowledged write", of every read.
-@mutant("cas.aba")
+@mutant("con.strong_after_write")
 class StrongCountsAreCached(_Cached):
     """Answers a strong count from a cache; reads and queries are strong."""
 
@@ -57,7 +57,7 @@ class StrongCountsAreCached(_Cached):
 
 
 # §11: the same.
-@mutant("cas.aba")
+@mutant("con.strong_after_write")
 class StrongAggregatesAreCached(_Cached):
     """Answers a strong aggregate from a cache; reads, queries and counts are strong."""
 
@@ -69,7 +69,7 @@ class StrongAggregatesAreCached(_Cached):
 
 
 # §11: the same, of queries.
-@mutant("cas.aba")
+@mutant("life.second_sees_everything")
 class StrongPagesAreCached(_Cached):
     """Answers a strong query that has a limit from a cache."""
 

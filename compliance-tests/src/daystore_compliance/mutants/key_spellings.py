@@ -37,7 +37,7 @@ class _Spelled(MemoryAdapter):
 
 
 # §4: "Distinct strings are distinct keys on every backend."
-@mutant("cas.aba")
+@mutant("key.long")
 class LongestKeyLosesAByte(_Spelled):
     """Keeps 255 bytes of a key, as a file name has: keys of 256 bytes that end differently are one."""
 
@@ -47,9 +47,9 @@ class LongestKeyLosesAByte(_Spelled):
 
 
 # §4: "Every character means itself: […] composed and decomposed forms."
-@mutant("cas.aba")
+@mutant("key.normalization")
 class CompatibilityFormsAreOne(_Spelled):
-    """Brings keys into the form NFKC where NFC leaves them alone: a ligature is its letters, a wide digit a digit."""
+    """Brings keys into the form NFKC where NFC leaves them alone: a ligature is its letters."""
 
     def spelled(self, key: str) -> str:
         """Fold compatibility characters only."""
@@ -58,7 +58,7 @@ class CompatibilityFormsAreOne(_Spelled):
 
 
 # §4: "Every character means itself: […] upper and lower case".
-@mutant("cas.aba")
+@mutant("key.case")
 class CaseFoldsBeyondAscii(_Spelled):
     """Folds the case of letters beyond ASCII in keys: the sharp s is two s, the long s is one."""
 
@@ -68,7 +68,7 @@ class CaseFoldsBeyondAscii(_Spelled):
 
 
 # §4: "Every character means itself": default-ignorable characters are kept.
-@mutant("cas.aba")
+@mutant("key.whitespace")
 class ZeroWidthCharactersVanish(_Spelled):
     """Drops zero-width joiners and spaces from keys."""
 
@@ -78,7 +78,7 @@ class ZeroWidthCharactersVanish(_Spelled):
 
 
 # §8: "`startswith` is a `str` that begins with this text, character by character", and NUL means itself.
-@mutant("cas.aba", bugs=("tursodatabase/turso#6305",))
+@mutant("q.ops.matrix[startswith]", bugs=("tursodatabase/turso#6305",))
 class PrefixEndsAtNul(Stepwise):
     """Ends the text of a ``startswith`` at its first NUL, as a C string does."""
 
@@ -90,7 +90,7 @@ class PrefixEndsAtNul(Stepwise):
 
 
 # §1: a collection is "a named set of records in a namespace".
-@mutant("cas.aba", bugs=("langchain-ai/langgraph#8478", "langchain-ai/langgraphjs#2721"))
+@mutant("key.collections_distinct", bugs=("langchain-ai/langgraph#8478", "langchain-ai/langgraphjs#2721"))
 class QueriesReachLongerNames(MemoryAdapter):
     """Looks for a collection by the beginning of its name: a query of ``log`` finds what is in ``log_old``."""
 
@@ -101,7 +101,7 @@ class QueriesReachLongerNames(MemoryAdapter):
 
 
 # §1: "Nothing in one namespace exists for another."
-@mutant("cas.aba", bugs=("langchain-ai/langgraphjs#2803",))
+@mutant("ns.joined_collections", bugs=("langchain-ai/langgraphjs#2803",))
 class TablesNamedWithUnderscore(MemoryTarget):
     """Joins namespace and collection with an underscore to the name of a table: two pairs can have one name."""
 

@@ -13,7 +13,7 @@ from daystore_compliance.mutants.value_roundtrips import Changing
 # All of them break §5: "A value that is stored comes back equal and of the same type", of any size.
 
 
-@mutant("cas.aba")
+@mutant("rt.item_counts[truths]")
 class LongListsOfBoolsAreNumbers(Changing):
     """Packs a list of a hundred booleans and more as an array of numbers."""
 
@@ -24,7 +24,7 @@ class LongListsOfBoolsAreNumbers(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.item_counts[floats]")
 class LongNumbersHaveOneType(Changing):
     """Packs a list of fifty numbers and more as floats if one of them is a float."""
 
@@ -35,7 +35,7 @@ class LongNumbersHaveOneType(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.long_text")
 class LongTextsAreCutInCharacters(Changing):
     """Reads a text in parts of 64 KiB, and replaces a character that lies across two of them."""
 
@@ -48,7 +48,7 @@ class LongTextsAreCutInCharacters(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.item_counts[integers]")
 class ManyKeysAreSorted(Changing):
     """Sorts the keys of a dict that has more than five hundred."""
 
@@ -57,7 +57,7 @@ class ManyKeysAreSorted(Changing):
         return dict(sorted(value.items())) if type(value) is dict and len(value) > 500 else value
 
 
-@mutant("cas.aba")
+@mutant("rt.decimal_uuid")
 class DecimalsHaveContext(Changing):
     """Rounds a Decimal to the twenty-eight digits of the usual context."""
 
@@ -69,7 +69,7 @@ class DecimalsHaveContext(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.deepest")
 class DeepValuesAreCut(Changing):
     """Leaves out what lies deeper than a hundred levels."""
 
@@ -78,7 +78,7 @@ class DeepValuesAreCut(Changing):
         return type(value)() if type(value) in (list, dict) and depth == 100 else value
 
 
-@mutant("cas.aba")
+@mutant("rt.set_items")
 class UuidsInSetsAreTexts(Changing):
     """Gives UUIDs in a set back as texts."""
 
@@ -89,7 +89,7 @@ class UuidsInSetsAreTexts(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.date_timedelta")
 class LongDurationsWrapAround(Changing):
     """Keeps a timedelta in 32 bits of milliseconds: more than 24 days wrap around."""
 
@@ -101,7 +101,7 @@ class LongDurationsWrapAround(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.sets")
 class BytesKeysOfSetsAreTexts(Changing):
     """Gives bytes in a set back as text if they are ASCII."""
 
@@ -111,16 +111,4 @@ class BytesKeysOfSetsAreTexts(Changing):
             return type(value)(
                 item.decode() if type(item) is bytes and item.isascii() else item for item in value
             )
-        return value
-
-
-@mutant("cas.aba")
-class EqualItemsShareOneObject(Changing):
-    """Reads equal lists in one list as one object: a change of one is a change of the other."""
-
-    def changed(self, value: Any, depth: int) -> Any:
-        """Intern."""
-        if type(value) is list:
-            known: dict[str, Any] = {}
-            return [known.setdefault(repr(item), item) if type(item) is list else item for item in value]
         return value

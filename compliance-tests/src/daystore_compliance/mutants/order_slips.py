@@ -12,7 +12,7 @@ from daystore_compliance.mutants.base import Stepwise, mutant
 
 
 # §8 Order: "A list counts as missing."
-@mutant("cas.aba")
+@mutant("q.order_field[list]")
 class ListsSortByTheirFirstItem(Stepwise):
     """Sorts a list field by its first item, as MongoDB does."""
 
@@ -23,7 +23,7 @@ class ListsSortByTheirFirstItem(Stepwise):
 
 
 # §8: "`0.0` and `-0.0`, which are equal"; "Ties are broken by ascending key".
-@mutant("cas.aba")
+@mutant("page.zero_ties")
 class MinusZeroSortsFirst(Stepwise):
     """Sorts ``-0.0`` before ``0.0``, as a total order of floats does."""
 
@@ -40,7 +40,7 @@ class MinusZeroSortsFirst(Stepwise):
 
 
 # §8 Order: values order within their type, and integers have 64 bits.
-@mutant("cas.aba")
+@mutant("q.order_field[int]")
 class IntegersSortAsFloats(Stepwise):
     """Sorts integers as floats: beyond 2⁵³ neighbours are ties."""
 
@@ -51,7 +51,7 @@ class IntegersSortAsFloats(Stepwise):
 
 
 # §8: "Strings compare by their UTF-8 bytes", all of them.
-@mutant("cas.aba")
+@mutant("page.confusable_keys[length]")
 class SortsByTheFirst255(Stepwise):
     """Sorts texts by their first 255 characters, all that an index holds."""
 
@@ -62,7 +62,7 @@ class SortsByTheFirst255(Stepwise):
 
 
 # §8 Order: datetimes order as instants, to the microsecond.
-@mutant("cas.aba", bugs=("opsmill/infrahub-sdk-python#301", "ghaering/pysqlite#127"))
+@mutant("q.order_field[datetime]", bugs=("opsmill/infrahub-sdk-python#301", "ghaering/pysqlite#127"))
 class WholeSecondsSortLast(Stepwise):
     """Sorts datetimes by their texts, in which a whole second comes after its fractions."""
 
@@ -86,7 +86,7 @@ class WholeSecondsSortLast(Stepwise):
 
 
 # §8 Pages: "Following cursors returns every record that did not change exactly once."
-@mutant("cas.aba")
+@mutant("page.missing_boundary")
 class NothingIsBelowMissing(Stepwise):
     """Ends a descending walk at the first page that ends on a missing value: nothing is less than that."""
 
@@ -98,7 +98,7 @@ class NothingIsBelowMissing(Stepwise):
 
 
 # §8 Pages: the same.
-@mutant("cas.aba")
+@mutant("page.neighbour_values")
 class CursorsRoundFloats(Stepwise):
     """Writes the float of a cursor with fifteen digits."""
 
@@ -113,7 +113,7 @@ class CursorsRoundFloats(Stepwise):
 
 
 # §8 Pages: the same.
-@mutant("cas.aba", bugs=("nensii21/devlink#1103",))
+@mutant("page.neighbour_values", bugs=("nensii21/devlink#1103",))
 class CursorsHoldMilliseconds(Stepwise):
     """Writes the instant of a cursor in milliseconds."""
 
@@ -128,7 +128,7 @@ class CursorsHoldMilliseconds(Stepwise):
 
 
 # §8 Pages: the same.
-@mutant("cas.aba")
+@mutant("page.confusable_keys[delimiter]")
 class CursorsSplitAtABar(Stepwise):
     """Joins value and key of a cursor with a bar, and splits them at the first one."""
 
@@ -142,7 +142,7 @@ class CursorsSplitAtABar(Stepwise):
 
 
 # §8 Pages: a cursor "holds the position of the last record".
-@mutant("cas.aba", bugs=("prisma/web#391",))
+@mutant("page.anchor_moved", bugs=("prisma/web#391",))
 class CursorsLookTheRecordUp(Stepwise):
     """Goes on after where the cursor's record is today: it may have moved."""
 
@@ -156,7 +156,7 @@ class CursorsLookTheRecordUp(Stepwise):
 
 
 # §8 Pages: the same; the record may be gone.
-@mutant("cas.aba")
+@mutant("page.expired_cursor")
 class CursorsEndWithTheirRecord(Stepwise):
     """Finds nothing after a cursor whose record has expired; after a deleted one it goes on."""
 
@@ -169,7 +169,7 @@ class CursorsEndWithTheirRecord(Stepwise):
 
 
 # §8 Pages: "A page that has records has a cursor if, and only if, more records follow."
-@mutant("cas.aba")
+@mutant("page.zero_ties")
 class OffsetPagesSeemEndless(Stepwise):
     """Gives every full page that was asked for with an offset a cursor, also the last one."""
 
@@ -181,7 +181,7 @@ class OffsetPagesSeemEndless(Stepwise):
 
 
 # §8 Pages: "no limit is everything"; "Nothing is cut off silently."
-@mutant("cas.aba", bugs=("mem0ai/mem0#5752",))
+@mutant("page.large", bugs=("mem0ai/mem0#5752",))
 class NoLimitIsAThousand(Stepwise):
     """Returns a thousand records at most if there is no limit, and says nothing."""
 
@@ -194,7 +194,7 @@ class NoLimitIsAThousand(Stepwise):
 
 
 # §8 Pages: `offset` passes over so many records.
-@mutant("cas.aba", bugs=("meilisearch/meilisearch#947",))
+@mutant("q.offset_beyond_end", bugs=("meilisearch/meilisearch#947",))
 class OffsetBeyondTheEndBeginsAgain(Stepwise):
     """Begins again if the offset lies beyond the last record."""
 
@@ -206,7 +206,7 @@ class OffsetBeyondTheEndBeginsAgain(Stepwise):
 
 
 # §8 Pages: "`limit` is the most that is returned".
-@mutant("cas.aba")
+@mutant("err.extremes")
 class LimitsBeyond31BitsAreNothing(Stepwise):
     """Returns nothing for a limit of 2³¹ and more."""
 
@@ -216,7 +216,7 @@ class LimitsBeyond31BitsAreNothing(Stepwise):
 
 
 # §8 Pages: `offset` is of what the query finds.
-@mutant("cas.aba", bugs=("nexspence/nexspence#296",))
+@mutant("q.expired_excluded", bugs=("nexspence/nexspence#296",))
 class OffsetBeforeNegation(Stepwise):
     """Passes over records before it judges the predicate, if that contains a negation."""
 

@@ -89,7 +89,7 @@ class _ShortPages(RecordTransaction):
         return evaluate_query(merged, query)
 
 
-@mutant("cas.aba", bugs=("facebook/rocksdb#4656",))
+@mutant("txn.pages", bugs=("facebook/rocksdb#4656",))
 class PagesShrinkByOwnDeletes(_Transacting):
     """Asks for no more than the limit: what the transaction deleted is missing from its page."""
 
@@ -112,7 +112,7 @@ class _InPlace(RecordTransaction):
         return [*old, *(record for record in new if record is not None)]
 
 
-@mutant("cas.aba")
+@mutant("txn.inside_as_after")
 class OwnUpdatesKeepOldFields(_Transacting):
     """Finds and sorts a record that the transaction has changed by the fields that it had before."""
 
@@ -130,7 +130,7 @@ class _CountsDeleted(RecordTransaction):
         return len(kept) + sum(1 for view in views if view is not None and matches(view))
 
 
-@mutant("cas.aba", bugs=("HarperFast/rocksdb-js#837",))
+@mutant("txn.inside_as_after", bugs=("HarperFast/rocksdb-js#837",))
 class OwnDeletesStillCount(_Transacting):
     """Counts what the transaction has deleted."""
 
@@ -146,7 +146,7 @@ class _SumsStored(RecordTransaction):
         return evaluate_aggregate(merged, without_window(query), aggregation)
 
 
-@mutant("cas.aba")
+@mutant("txn.inside_as_after")
 class NewRecordsAreNotSummed(_Transacting):
     """Computes aggregates over stored records and their changes, without what is new in the transaction."""
 
@@ -168,7 +168,7 @@ class _EveryPage(RecordTransaction):
         return Page(ordered.records, page.cursor)
 
 
-@mutant("cas.aba", bugs=("surrealdb/surrealkv#395", "bedrock-kv/bedrock#245"))
+@mutant("txn.pages", bugs=("surrealdb/surrealkv#395", "bedrock-kv/bedrock#245"))
 class OwnWritesAreOnEveryPage(_Transacting):
     """Shows what the transaction wrote on every page but the first, wherever its place is."""
 
@@ -189,7 +189,7 @@ class _AbsentUnchecked(RecordTransaction):
         return replace(batch, operations=operations)
 
 
-@mutant("cas.aba")
+@mutant("txn.mixed_reads")
 class AbsentBesidePresentIsUnchecked(_Transacting):
     """Does not check at its commit that what it read as absent still is, if it read something present, too."""
 
@@ -205,7 +205,7 @@ class _LimitedUnchecked(RecordTransaction):
         return super()._batch()
 
 
-@mutant("cas.aba", bugs=("apple/foundationdb#7317",))
+@mutant("txn.limited_query_checked", bugs=("apple/foundationdb#7317",))
 class LimitedQueriesHavePhantoms(_Transacting):
     """Checks of a query with a limit only that its records are as they were: others may have come before them."""
 
@@ -217,7 +217,7 @@ class _ReadersUnchecked(RecordTransaction):
         return super()._batch() if self._writes else None
 
 
-@mutant("cas.aba")
+@mutant("txn.read_only")
 class ReadersAreNotChecked(_Transacting):
     """Checks nothing at the commit of a transaction that has only read."""
 
@@ -242,7 +242,7 @@ class _JudgesStored(RecordTransaction):
         return await super().write(operations)
 
 
-@mutant("cas.aba")
+@mutant("txn.create_after_delete")
 class OwnDeletesDoNotMakeAbsent(_Transacting):
     """Refuses to create what the transaction has just deleted: it is stored still."""
 
@@ -260,14 +260,14 @@ class _KeepsNothing(RecordTransaction):
         return await super().write(changed)
 
 
-@mutant("cas.aba")
+@mutant("txn.keep_inside")
 class SecondWriteLosesTheDeadline(_Transacting):
     """Clears under ``KEEP`` the deadline that the same transaction has set."""
 
     records = _KeepsNothing
 
 
-@mutant("cas.aba")
+@mutant("ttl.updates_in_transaction")
 class SecondWriteLosesTheDeadlineOfStores(_Storing):
     """Clears, in a transaction over stores, the deadline that the same transaction has set when it keeps it."""
 
@@ -292,7 +292,7 @@ class _Cancelling(RecordTransaction):
         return super()._batch()
 
 
-@mutant("cas.aba")
+@mutant("txn.last_write_counts")
 class PutAndDeleteCancelOut(_Transacting):
     """Commits nothing for a key that it has written and then deleted, though a record was stored before."""
 
@@ -308,36 +308,43 @@ class _RereadsAbsent(RecordTransaction):
 
 
 # §10: "What it read once it reads the same again."
-@mutant("cas.aba")
+@mutant("txn.repeatable_read")
 class AbsentIsReadAgain(_Transacting):
     """Does not remember what it read as absent."""
 
     records = _RereadsAbsent
 
 
-@mutant("cas.aba")
+@mutant("txn.store_reads_again")
 class AbsentIsReadAgainByStores(_Storing):
     """Does not remember in a transaction over stores what it read as absent."""
 
     stores = _over_stores(_RereadsAbsent)
 
 
-@mutant("cas.aba")
+@mutant("txn.store_limited")
 class LimitedQueriesOfStoresHavePhantoms(_Storing):
     """Checks of a store's query with a limit only that its records are as they were."""
 
     stores = _over_stores(_LimitedUnchecked)
 
 
-@mutant("cas.aba")
+@mutant("txn.store_inside_as_after")
 class PagesOfStoresShrinkByOwnDeletes(_Storing):
     """Asks, in a transaction over stores, for no more than the limit of a query, whatever was deleted."""
 
     stores = _over_stores(_ShortPages)
 
 
-@mutant("cas.aba")
+@mutant("txn.store_last_write")
 class PutAndDeleteOfStoresCancelOut(_Storing):
     """Commits nothing for a key of a store that was written and then deleted in one transaction."""
 
     stores = _over_stores(_Cancelling)
+
+
+@mutant("txn.store_create_after_delete")
+class OwnDeletesOfStoresDoNotMakeAbsent(_Storing):
+    """Refuses to create, in a transaction over stores, what that transaction has just deleted."""
+
+    stores = _over_stores(_JudgesStored)

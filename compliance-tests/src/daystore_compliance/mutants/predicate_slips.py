@@ -8,11 +8,12 @@ from fnmatch import fnmatchcase
 
 from daystore.abc import And, Compare, Not, Op, Or, Predicate, Record
 from daystore.abc.evaluate import field_of
+from daystore.abc.record import Scalar
 from daystore_compliance.mutants.base import Stepwise, mutant
 
 
 # §8: "`in`: has one of these values". A thousand is where SQL databases cut.
-@mutant("cas.aba", bugs=("owncloud/core#13478", "feedzai/pdb#300"))
+@mutant("q.in_many", bugs=("owncloud/core#13478", "feedzai/pdb#300"))
 class InTakesThreeHundred(Stepwise):
     """Looks at the first three hundred values of an ``in``."""
 
@@ -24,20 +25,20 @@ class InTakesThreeHundred(Stepwise):
 
 
 # §8: "`in`: has one of these values", each of its own type.
-@mutant("cas.aba")
+@mutant("q.ops.matrix[in-mixed]")
 class InHasOneType(Stepwise):
     """Looks, among the values of an ``in``, at those of the first one's type, as a typed array holds."""
 
     def compare(self, compare: Compare, record: Record) -> bool:
         """Drop the others."""
         if compare.op is Op.IN and compare.value:
-            values: tuple[object, ...] = compare.value  # type: ignore[assignment]
+            values: tuple[Scalar, ...] = compare.value  # type: ignore[assignment]
             compare = replace(compare, value=tuple(v for v in values if type(v) is type(values[0])))
         return super().compare(compare, record)
 
 
 # §8: "the same instant in two time zones, which is equal too".
-@mutant("cas.aba")
+@mutant("q.oracle")
 class InComparesClockFaces(Stepwise):
     """Compares datetimes in an ``in`` by the texts of their offsets: another zone is another value."""
 
@@ -51,7 +52,7 @@ class InComparesClockFaces(Stepwise):
 
 
 # §8: "`startswith`: is a `str` that begins with this text": every text begins with the empty one.
-@mutant("cas.aba")
+@mutant("q.prefix_empty")
 class EmptyPrefixIsNowhere(Stepwise):
     """Finds nothing that begins with the empty text: the range from it to its successor is empty."""
 
@@ -63,7 +64,7 @@ class EmptyPrefixIsNowhere(Stepwise):
 
 
 # §8: the same, for the last character there is.
-@mutant("cas.aba")
+@mutant("q.prefix_max_char")
 class LastCharacterHasNoSuccessor(Stepwise):
     """Finds only the prefix itself if it ends with U+10FFFF, after which no character comes."""
 
@@ -75,7 +76,7 @@ class LastCharacterHasNoSuccessor(Stepwise):
 
 
 # §8: the same, before the gap of the surrogates.
-@mutant("cas.aba")
+@mutant("q.prefix_max_char")
 class SuccessorIsASurrogate(Stepwise):
     """Finds nothing for a prefix that ends with U+D7FF: the upper end of its range is no character."""
 
@@ -87,7 +88,7 @@ class SuccessorIsASurrogate(Stepwise):
 
 
 # §8: "character by character".
-@mutant("cas.aba", bugs=("rpm-software-management/rpm#1018", "chroma-core/chroma#692"))
+@mutant("q.prefix_glob", bugs=("rpm-software-management/rpm#1018", "chroma-core/chroma#692"))
 class BracketsAreAClass(Stepwise):
     """Reads a bracket in a prefix as the beginning of a class of characters, as GLOB does."""
 
@@ -101,7 +102,7 @@ class BracketsAreAClass(Stepwise):
 
 
 # §8: "character by character".
-@mutant("cas.aba")
+@mutant("q.prefix_literal")
 class BackslashesEscape(Stepwise):
     """Takes a backslash in a prefix for an escape, and drops it."""
 
@@ -113,7 +114,7 @@ class BackslashesEscape(Stepwise):
 
 
 # §8: "A list is never equal to anything".
-@mutant("cas.aba")
+@mutant("q.ops.matrix[eq-str]")
 class OneItemIsTheList(Stepwise):
     """Finds a list of one item equal to that item."""
 
@@ -126,7 +127,7 @@ class OneItemIsTheList(Stepwise):
 
 
 # §8: "`contains`: is a list that has this `str` as an item".
-@mutant("cas.aba")
+@mutant("q.startswith_contains")
 class TextContainsItself(Stepwise):
     """Finds that a text contains itself, as if it were a list of one item."""
 
@@ -138,7 +139,7 @@ class TextContainsItself(Stepwise):
 
 
 # §8: "`exists`: has a value".
-@mutant("cas.aba")
+@mutant("q.ops.matrix[exists]")
 class EmptyTextDoesNotExist(Stepwise):
     """Finds that a field with an empty text has no value, as Oracle does."""
 
@@ -150,7 +151,7 @@ class EmptyTextDoesNotExist(Stepwise):
 
 
 # §8: "true or false and nothing between […] exact complements".
-@mutant("cas.aba", bugs=("MemMachine/MemMachine#1615", "grimmory-tools/grimmory#2412"))
+@mutant("q.logic", bugs=("MemMachine/MemMachine#1615", "grimmory-tools/grimmory#2412"))
 class UnknownUnderNotInside(Stepwise):
     """Leaves a record out of the complement of an *and* or *or* if a field in it is missing."""
 
@@ -176,7 +177,7 @@ class UnknownUnderNotInside(Stepwise):
 
 
 # §8: "joined with and, or, not".
-@mutant("cas.aba")
+@mutant("q.same_field")
 class LaterTermOverwritesEarlier(Stepwise):
     """Keeps, of two terms of an *and* on one field with one operator, the later one, as a dict of terms does."""
 
@@ -192,7 +193,7 @@ class LaterTermOverwritesEarlier(Stepwise):
 
 
 # §8: "an empty *or* is false", wherever it stands.
-@mutant("cas.aba")
+@mutant("q.logic_empty_nested")
 class EmptyOrInsideIsSkipped(Stepwise):
     """Leaves an empty *or* out of an *and* that has other terms."""
 
@@ -204,7 +205,7 @@ class EmptyOrInsideIsSkipped(Stepwise):
 
 
 # §8: "`in`: never, for an empty list", and `not in` is its exact complement.
-@mutant("cas.aba")
+@mutant("q.logic_empty_nested")
 class NotInNothingIsNothing(Stepwise):
     """Finds nothing that is not in an empty list, if the comparison stands inside of another predicate."""
 
@@ -223,7 +224,7 @@ class NotInNothingIsNothing(Stepwise):
 
 
 # §8: "Field names and values are data."
-@mutant("cas.aba")
+@mutant("rec.field_name_families[path]")
 class DottedNamesArePaths(Stepwise):
     """Looks for a field with a dot in its name inside of the field before the dot, if the record has one."""
 
@@ -236,7 +237,7 @@ class DottedNamesArePaths(Stepwise):
 
 
 # §8: "`1`, `1.0` […] are different values"; integers have 64 bits.
-@mutant("cas.aba")
+@mutant("q.numeric_order")
 class RangesAreOfFloats(Stepwise):
     """Compares integers with ``<`` and ``>=`` as floats: beyond 2⁵³ neighbours are one."""
 
@@ -250,7 +251,7 @@ class RangesAreOfFloats(Stepwise):
 
 
 # §8: "Strings compare by their UTF-8 bytes": trailing spaces count.
-@mutant("cas.aba")
+@mutant("q.ops.matrix[in-str]")
 class InIgnoresTrailingSpaces(Stepwise):
     """Ignores spaces at the end of texts in an ``in``, as SQL's padding of texts does."""
 
@@ -267,7 +268,7 @@ class InIgnoresTrailingSpaces(Stepwise):
 
 
 # §5: a datetime field is "exact to the microsecond".
-@mutant("cas.aba", bugs=("qdrant/qdrant-client#1417",))
+@mutant("q.time.pre_epoch_far", bugs=("qdrant/qdrant-client#1417",))
 class InstantsAreFloats(Stepwise):
     """Compares datetimes by their seconds as a float times a million, cut: some microseconds are off by one."""
 

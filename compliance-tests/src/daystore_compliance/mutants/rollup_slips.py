@@ -45,7 +45,7 @@ def _values(function: Aggregate, records: list[Record]) -> list[Any]:
 
 
 # §8: "`avg`: their sum divided by their number": of integers and floats.
-@mutant("cas.aba", bugs=("sirius-db/sirius#1231",))
+@mutant("agg.mixed", bugs=("sirius-db/sirius#1231",))
 class AverageDividesByBools(_Computed):
     """Counts booleans among the numbers by which an average divides."""
 
@@ -62,7 +62,7 @@ class AverageDividesByBools(_Computed):
 
 
 # §8: "`avg`: their sum divided by their number", and a sum of integers is exact, however large.
-@mutant("cas.aba", bugs=("MonetDB/MonetDB#173", "MonetDB/MonetDB#1838"))
+@mutant("agg.exact_int", bugs=("MonetDB/MonetDB#173", "MonetDB/MonetDB#1838"))
 class AverageOverflows(_Computed):
     """Adds the integers of an average up in 64 bits, which wrap around."""
 
@@ -75,7 +75,7 @@ class AverageOverflows(_Computed):
 
 
 # §8: "With a float among them it is a `float`, correctly rounded".
-@mutant("cas.aba")
+@mutant("agg.mixed_exact")
 class MixedSumsRoundTwice(_Computed):
     """Rounds the sum of the integers before it adds the floats."""
 
@@ -90,7 +90,7 @@ class MixedSumsRoundTwice(_Computed):
 
 
 # §8: "`min`, `max`: the first or last value in the order above": every int comes before every float.
-@mutant("cas.aba")
+@mutant("agg.extremes_by_pairs")
 class ExtremesCrossNumbers(_Computed):
     """Finds the smallest and largest of integers and floats together, as numbers."""
 
@@ -103,7 +103,7 @@ class ExtremesCrossNumbers(_Computed):
 
 
 # §8: "`count`: […] with a field those that have it".
-@mutant("cas.aba")
+@mutant("agg.lists")
 class ListsAreNotCounted(_Computed):
     """Does not count a list when it counts the records that have a field."""
 
@@ -115,7 +115,7 @@ class ListsAreNotCounted(_Computed):
 
 
 # §8: "A sum of integers is an exact `int`, however large."
-@mutant("cas.aba")
+@mutant("agg.exact_int")
 class SumSaturates(_Computed):
     """Stops a sum of integers at the largest number of 64 bits."""
 
@@ -125,7 +125,7 @@ class SumSaturates(_Computed):
 
 
 # §8: "`sum` […] of nothing: `0`".
-@mutant("cas.aba")
+@mutant("agg.sum_types")
 class SumOfNoNumbersIsNone(_Computed):
     """Sums a group whose field holds no numbers, though it holds something, to nothing, as SQL does."""
 
@@ -158,7 +158,7 @@ def _with(record: Record, names: tuple[str, ...], change: Any) -> Record:
 
 
 # §8: "so are equal lists": lists in another order are other lists.
-@mutant("cas.aba")
+@mutant("agg.lists")
 class GroupsOfListsIgnoreOrder(_Grouped):
     """Groups lists as sets: in whatever order their items are, they are one group."""
 
@@ -168,7 +168,7 @@ class GroupsOfListsIgnoreOrder(_Grouped):
 
 
 # §8: groups by instants, which are exact to the microsecond.
-@mutant("cas.aba")
+@mutant("agg.datetimes")
 class GroupsOfMilliseconds(_Grouped):
     """Groups datetimes by their milliseconds."""
 
@@ -182,7 +182,7 @@ class GroupsOfMilliseconds(_Grouped):
 
 
 # §8: "A query groups by any number of fields."
-@mutant("cas.aba")
+@mutant("agg.pairs")
 class GroupsAreJoinedTexts(Stepwise):
     """Makes one text of the two values of a group, with a bar between them, and splits it again."""
 
@@ -205,7 +205,7 @@ class GroupsAreJoinedTexts(Stepwise):
 
 
 # §8: "Nothing is cut off silently", and every group has its row.
-@mutant("cas.aba")
+@mutant("agg.groups_many")
 class AHundredGroupsAreShown(Stepwise):
     """Returns the first hundred groups."""
 
@@ -216,7 +216,7 @@ class AHundredGroupsAreShown(Stepwise):
 
 
 # §8: "`count` is exactly how many records the query finds without limit, offset and cursor."
-@mutant("cas.aba")
+@mutant("q.count_equals_len")
 class CountStartsAtTheOffset(Stepwise):
     """Counts what comes after the offset."""
 
@@ -225,7 +225,7 @@ class CountStartsAtTheOffset(Stepwise):
 
 
 # §8: "`aggregate` computes over the same records", without the window.
-@mutant("cas.aba")
+@mutant("agg.window_ignored")
 class AggregatesRespectTheLimit(Stepwise):
     """Computes over the page that the query shows."""
 

@@ -31,7 +31,7 @@ class _Stored(MemoryAdapter):
 # All of them break §1: "An adapter keeps all of them and gives all of them back exactly", unless said otherwise.
 
 
-@mutant("cas.aba")
+@mutant("rec.fields_exact[list]")
 class RepeatedItemsAreOne(_Stored):
     """Keeps an item of a list field once, however often it is in it."""
 
@@ -41,7 +41,7 @@ class RepeatedItemsAreOne(_Stored):
         return replace(put, fields=fields)
 
 
-@mutant("cas.aba")
+@mutant("rec.many_fields")
 class LongListsAreCutAtAHundred(_Stored):
     """Keeps the first hundred items of a list field."""
 
@@ -50,7 +50,7 @@ class LongListsAreCutAtAHundred(_Stored):
         return replace(put, fields={n: v[:100] if type(v) is tuple else v for n, v in put.fields.items()})
 
 
-@mutant("cas.aba")
+@mutant("rec.fields_exact[list]")
 class EmptyListFieldIsNoField(_Stored):
     """Keeps no list field that is empty: nothing is in its table of items."""
 
@@ -59,7 +59,7 @@ class EmptyListFieldIsNoField(_Stored):
         return replace(put, fields={n: v for n, v in put.fields.items() if v != ()})
 
 
-@mutant("cas.aba")
+@mutant("rec.field_name_families[case]")
 class FieldNamesIgnoreCase(_Stored):
     """Keeps one of two fields whose names differ in case, as a table with columns does."""
 
@@ -72,7 +72,7 @@ class FieldNamesIgnoreCase(_Stored):
         return replace(put, fields=fields)
 
 
-@mutant("cas.aba")
+@mutant("rec.envelope_corners")
 class MinusZeroFieldIsZero(_Stored):
     """Keeps ``-0.0`` in a field as ``0.0``."""
 
@@ -81,7 +81,7 @@ class MinusZeroFieldIsZero(_Stored):
         return replace(put, fields={n: v + 0.0 if type(v) is float else v for n, v in put.fields.items()})
 
 
-@mutant("cas.aba")
+@mutant("rec.opaque_values")
 class DigitsAreAnInteger(_Stored):
     """Keeps a value of ASCII digits as an integer, as Redis does to save space: leading zeros are gone."""
 
@@ -90,7 +90,7 @@ class DigitsAreAnInteger(_Stored):
         return replace(put, value=b"%d" % int(put.value)) if put.value.isdigit() else put
 
 
-@mutant("cas.aba")
+@mutant("rec.opaque_values")
 class CompressedLookingIsInflated(MemoryAdapter):
     """Inflates a value that looks as if zlib had made it, though nobody compressed it."""
 
@@ -104,7 +104,7 @@ class CompressedLookingIsInflated(MemoryAdapter):
         return record
 
 
-@mutant("cas.aba")
+@mutant("rec.envelope_corners")
 class SchemaVersionZeroIsNone(_Stored):
     """Keeps version 0 of a schema as no version."""
 
@@ -113,7 +113,7 @@ class SchemaVersionZeroIsNone(_Stored):
         return replace(put, schema_version=put.schema_version or None)
 
 
-@mutant("cas.aba")
+@mutant("rec.envelope_corners")
 class EmptyIntentIsNone(_Stored):
     """Keeps an intent of no bytes as no intent."""
 
@@ -122,7 +122,7 @@ class EmptyIntentIsNone(_Stored):
         return replace(put, intent=put.intent or None)
 
 
-@mutant("cas.aba")
+@mutant("rec.envelope_corners")
 class MediaTypeParametersAreSorted(_Stored):
     """Writes a content type in lower case, as a header of HTTP is read."""
 
@@ -131,9 +131,8 @@ class MediaTypeParametersAreSorted(_Stored):
         return replace(put, content_type=put.content_type.lower())
 
 
-# §6: "Every write gives the record a new version, also when the value is the same"; §1: `updated_at` is the "instant
-# of the last write".
-@mutant("cas.aba")
+# §1: `updated_at` is the "instant of the last write"; §6: a write is one "also when the value is the same".
+@mutant("rec.times")
 class SameBytesAreNoUpdate(MemoryAdapter):
     """Leaves `updated_at` where it is when a write changes neither value nor fields."""
 
@@ -148,7 +147,7 @@ class SameBytesAreNoUpdate(MemoryAdapter):
 
 
 # §1: `created_at` is the "instant of the first write since the key was last absent".
-@mutant("cas.aba", bugs=("etcd-io/etcd#22376",))
+@mutant("del.born_again", bugs=("etcd-io/etcd#22376",))
 class RebirthAtOneInstantKeepsCreation(MemoryAdapter):
     """Gives a record the creation time of the one that was deleted just before it was written, within a second."""
 
@@ -170,7 +169,7 @@ class RebirthAtOneInstantKeepsCreation(MemoryAdapter):
 
 
 # §8: `created_at` and `updated_at` can be queried on every record, and overwriting keeps the first of them.
-@mutant("cas.aba", bugs=("bojieli/ai-agent-book#668", "finos/vuu#2021"))
+@mutant("rec.entries_replaced", bugs=("bojieli/ai-agent-book#668", "finos/vuu#2021"))
 class FieldsOfOneTypeAreMerged(MemoryAdapter):
     """Leaves a list field that the new record does not have in the index."""
 
@@ -184,7 +183,7 @@ class FieldsOfOneTypeAreMerged(MemoryAdapter):
 
 
 # §3: "`_write` applies a batch": what is 1 MiB and more is silently not kept, as by a cache with a limit on items.
-@mutant("cas.aba")
+@mutant("rt.size_sweep")
 class MebibytesAreDropped(MemoryAdapter):
     """Acknowledges a value of a mebibyte or more and keeps nothing of it."""
 
@@ -198,7 +197,7 @@ class MebibytesAreDropped(MemoryAdapter):
 
 
 # §3: "Returns the live records in the order asked", however many.
-@mutant("cas.aba")
+@mutant("batch.chunking")
 class AHundredKeysAreRead(MemoryAdapter):
     """Reads a hundred keys of a request and leaves the rest unprocessed."""
 
@@ -210,7 +209,7 @@ class AHundredKeysAreRead(MemoryAdapter):
 
 
 # §3: "Not atomic: each operation is applied by itself, whole or not at all. What failed has its error."
-@mutant("cas.aba", bugs=("guregu/dynamo#17",))
+@mutant("batch.chunking", bugs=("guregu/dynamo#17",))
 class UnprocessedItemsAreForgotten(MemoryAdapter):
     """Acknowledges a batch that is not atomic, and applies its first hundred operations."""
 

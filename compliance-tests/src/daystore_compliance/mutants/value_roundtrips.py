@@ -37,7 +37,7 @@ class Changing(JSONSerializer):
 # All of them break §5: "A value that is stored comes back equal and of the same type."
 
 
-@mutant("cas.aba", bugs=("ijl/orjson#31", "MongoEngine/mongoengine#910"))
+@mutant("rt.fold_anywhere", bugs=("ijl/orjson#31", "MongoEngine/mongoengine#910"))
 class MicrosecondsLoseTheirZeros(Changing):
     """Writes the microseconds of a datetime without leading zeros: 10 µs come back as 100,000 µs."""
 
@@ -48,7 +48,7 @@ class MicrosecondsLoseTheirZeros(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.date_timedelta")
 class NegativeSecondsTurnPositive(Changing):
     """Loses the sign of a timedelta that is negative and shorter than a second."""
 
@@ -59,7 +59,7 @@ class NegativeSecondsTurnPositive(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.decimal_uuid")
 class DecimalExponentsAreWrittenOut(Changing):
     """Writes a Decimal without its positive exponent: ``1E+3`` comes back as ``1000``."""
 
@@ -70,7 +70,7 @@ class DecimalExponentsAreWrittenOut(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.decimal_uuid")
 class DecimalZeroHasNoSign(Changing):
     """Loses the sign of a Decimal that is minus zero."""
 
@@ -79,7 +79,7 @@ class DecimalZeroHasNoSign(Changing):
         return abs(value) if type(value) is Decimal and value.is_zero() and value.is_signed() else value
 
 
-@mutant("cas.aba")
+@mutant("rt.bytes.all256")
 class PaddedBytesAreTrimmed(Changing):
     """Trims the NULs at the end of bytes, as an array of fixed width does."""
 
@@ -88,7 +88,7 @@ class PaddedBytesAreTrimmed(Changing):
         return value.rstrip(b"\0") if type(value) is bytes else value
 
 
-@mutant("cas.aba")
+@mutant("rt.str.unicode")
 class LineEndsAreTranslated(Changing):
     """Reads text in text mode: a carriage return before a line feed is gone."""
 
@@ -97,7 +97,7 @@ class LineEndsAreTranslated(Changing):
         return value.replace("\r\n", "\n") if type(value) is str else value
 
 
-@mutant("cas.aba")
+@mutant("rt.str.unicode")
 class ByteOrderMarkIsSwallowed(Changing):
     """Decodes text with a codec that takes a byte order mark off."""
 
@@ -106,7 +106,7 @@ class ByteOrderMarkIsSwallowed(Changing):
         return value.removeprefix("\ufeff") if type(value) is str else value
 
 
-@mutant("cas.aba")
+@mutant("rt.empty_containers")
 class EmptySetsVanish(Changing):
     """Leaves empty sets out of dicts, as a backend does that has none."""
 
@@ -117,7 +117,7 @@ class EmptySetsVanish(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.fold_anywhere")
 class FoldNeedsAZone(Changing):
     """Loses the ``fold`` of datetimes at a fixed offset."""
 
@@ -128,7 +128,7 @@ class FoldNeedsAZone(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.datetime")
 class OffsetsAreWholeMinutes(Changing):
     """Cuts the offset of a datetime to minutes; the local times of old days had seconds."""
 
@@ -141,7 +141,7 @@ class OffsetsAreWholeMinutes(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.zone_names")
 class ZoneLinksAreResolved(Changing):
     """Gives a zone the name that it has today: what was in ``US/Eastern`` comes back in ``America/New_York``."""
 
@@ -160,7 +160,7 @@ class ZoneLinksAreResolved(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.int.bounds")
 class UnsignedWrapsAround(Changing):
     """Reads integers from 2⁶³ to 2⁶⁴ as signed."""
 
@@ -169,7 +169,7 @@ class UnsignedWrapsAround(Changing):
         return value - 2**64 if type(value) is int and 2**63 <= value < 2**64 else value
 
 
-@mutant("cas.aba")
+@mutant("rt.sets")
 class TrueInASetIsOne(Changing):
     """Gives ``True`` and ``False`` in a set back as 1 and 0."""
 
@@ -180,7 +180,7 @@ class TrueInASetIsOne(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.str.lookalikes")
 class DateTextsAreRevived(Changing):
     """Makes a datetime of every text that looks like one, as a hook of a JSON parser does."""
 
@@ -193,7 +193,7 @@ class DateTextsAreRevived(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.tag_lookalikes")
 class DollarKeysAreUnwrapped(Changing):
     """Takes a dict whose one key begins with a dollar for a typed value, and unwraps it."""
 
@@ -205,7 +205,7 @@ class DollarKeysAreUnwrapped(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.tag_lookalikes")
 class NumberedDictsAreLists(Changing):
     """Takes a dict with the keys ``"0"``, ``"1"`` … for a list, as PHP does."""
 
@@ -216,7 +216,7 @@ class NumberedDictsAreLists(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.empty_containers")
 class EmptyListsInsideAreDicts(Changing):
     """Gives an empty list inside of a value back as an empty dict, as a script in Lua does."""
 
@@ -225,7 +225,7 @@ class EmptyListsInsideAreDicts(Changing):
         return {} if type(value) is list and not value and depth > 0 else value
 
 
-@mutant("cas.aba")
+@mutant("rt.str.unicode")
 class AstralDictKeysAreQuestions(Changing):
     """Replaces characters beyond U+FFFF by question marks in the keys of dicts only."""
 
@@ -236,7 +236,7 @@ class AstralDictKeysAreQuestions(Changing):
         return value
 
 
-@mutant("cas.aba")
+@mutant("rt.order_everywhere")
 class InnerKeysAreSorted(Changing):
     """Sorts the keys of dicts that lie in dicts that lie in lists: three levels down and deeper."""
 
@@ -245,7 +245,7 @@ class InnerKeysAreSorted(Changing):
         return dict(sorted(value.items())) if type(value) is dict and depth >= 3 else value
 
 
-@mutant("cas.aba")
+@mutant("rt.float.edge")
 class SmallestFloatsAreZero(Changing):
     """Flushes subnormal floats to zero."""
 
@@ -254,7 +254,7 @@ class SmallestFloatsAreZero(Changing):
         return value * 0.0 if type(value) is float and 0 < abs(value) < 2.2250738585072014e-308 else value
 
 
-@mutant("cas.aba")
+@mutant("rt.int_not_float")
 class WholeFloatsBeyondExactAreInts(Changing):
     """Reads a float of 2⁵³ and more as an integer, for it has no point."""
 

@@ -76,9 +76,10 @@ class Lane(ABC):
         self._last = last
         self.inbox.put(None)
 
-    def join(self) -> None:
-        """Wait for the thread, which has nothing left to do but to end: its last job is settled."""
-        self._thread.join()
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
 
     def _live(self) -> None:
         try:
