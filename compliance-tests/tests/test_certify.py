@@ -89,7 +89,7 @@ def certify(tmp_path: Path) -> Run:
         split = command.index("--") if "--" in command else None
         if split is not None:  # what is for pytest comes last
             extra = command[split:-4] if command[-2] == "--workers" else command[split:-2]
-            command = [part for part in command[:split]] + command[split + len(extra) :] + extra
+            command = list(command[:split]) + command[split + len(extra) :] + extra
         ran = subprocess.run(
             command,
             cwd=tmp_path,

@@ -31,7 +31,7 @@ def test_all_of_them_are_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "row", [*ALL, *rows("unseen")], ids=lambda row: f"{row.get('line', '')}-{row['ref']}"
+    "row", [*ALL, *rows("unseen")], ids=lambda row: f"{row.get('line', row.get('mutant'))}-{row['ref']}"
 )
 def test_bug_is_answered(row: dict[str, Any]) -> None:
     assert row["what"]

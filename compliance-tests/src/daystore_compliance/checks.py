@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 from daystore.abc import FieldValue, Record, to_instant
 from daystore.errors import BackendUnavailable, DaystoreError
@@ -49,7 +49,7 @@ class raises(Generic[E]):  # noqa: N801 -- read as a word: with raises(VersionCo
             assert error.retryable is type(error).retryable, "an error's retryable is that of its class"
         for text in self._hides:
             assert text not in str(error), f"the message of {name} carries data"
-        self.error = error
+        self.error = cast("E", error)
         return True
 
 

@@ -121,6 +121,11 @@ def _target_of(item: pytest.Function) -> Target:
     return target
 
 
+def _variant_of(item: pytest.Function) -> str | None:
+    variant = item.callspec.params.get("daystore_variant")
+    return None if variant is None else str(variant)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each case against each target, and with each of its variants."""
     found = case_of(metafunc.function)
@@ -177,7 +182,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     found = case_of(getattr(item, "function", None))
     if found is None or not isinstance(item, pytest.Function):
         return report
-    target, variant = _target_of(item), item.callspec.params.get("daystore_variant")
+    target, variant = _target_of(item), _variant_of(item)
     error = call.excinfo.value if call.excinfo is not None else None
     if report.when == "call" or not report.passed:
         reason = "" if error is None else f"{type(error).__name__}: {error}".partition("\n")[0][:200]
@@ -197,7 +202,7 @@ def _explain(report: pytest.TestReport, item: pytest.Function, found: Case, erro
         report.outcome = "skipped"
         report.wasxfail = f"waived until {waiver.expires}: {waiver.reason} ({waiver.issue})"
         return
-    variant = item.callspec.params.get("daystore_variant")
+    variant = _variant_of(item)
     told = sections(found, variant, _target_of(item), session.plan, error, session.out)
     report.sections.extend(told)
 

@@ -1,4 +1,4 @@
-"""Is what an adapter declares there at all? Asked once, before any case, of one small operation for each capability."""
+"""Is what an adapter declares there at all? Asked before any case, of one small operation for each capability."""
 
 from __future__ import annotations
 
@@ -73,8 +73,11 @@ async def _aggregate(adapter: StorageAdapter) -> None:
     await adapter.aggregate(Query(_COLLECTION), Aggregation({"n": Aggregate(Function.COUNT)}))
 
 
-def _reading(level: str) -> Callable[[StorageAdapter], Awaitable[object]]:
-    return lambda adapter: adapter.read(_COLLECTION, ["missing"], _LEVELS[level])
+def _reading(level: str) -> Callable[[StorageAdapter], Awaitable[None]]:
+    async def read(adapter: StorageAdapter) -> None:
+        await adapter.read(_COLLECTION, ["missing"], _LEVELS[level])
+
+    return read
 
 
 _PROBES: Final[dict[str, Callable[[StorageAdapter], Awaitable[None]]]] = {

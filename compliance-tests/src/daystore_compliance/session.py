@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +65,7 @@ class Session:
     contract: str = CURRENT
     out: Path | None = None
     results: dict[str, Results] = field(default_factory=dict)
-    started: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC))
+    started: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
     verdicts: dict[str, tuple[Verdict, dict[str, Any]]] = field(default_factory=dict)
     _answers: dict[str, Answers] = field(default_factory=dict)
 
@@ -109,7 +109,7 @@ class Session:
         from daystore_compliance.certificate.files import write_files
 
         verdict, answers = self.judge(target, registry), self.ask(target)
-        finished = datetime.datetime.now(datetime.UTC)
+        finished = dt.datetime.now(dt.UTC)
         run = Run(
             target, answers.module, answers.capabilities, answers.service, self.plan, self.started, finished
         )

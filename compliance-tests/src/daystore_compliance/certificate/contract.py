@@ -1,7 +1,7 @@
 """The versions of the contract: which cases each has, frozen by id when it was released.
 
-A case is never weakened and its id never used again. One that is added later is run, and does not count for an older
-version; one that is missing makes every certificate impossible.
+A case is never weakened and its id never used again. One that is added later is run, and does not count for an
+older version; one that is missing makes every certificate impossible.
 """
 
 from __future__ import annotations

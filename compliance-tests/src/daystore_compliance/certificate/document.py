@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import json
 import platform
@@ -46,8 +46,8 @@ class Run:
     capabilities: Capabilities
     service: Mapping[str, str]
     plan: Plan
-    started: datetime.datetime
-    finished: datetime.datetime
+    started: dt.datetime
+    finished: dt.datetime
 
 
 def document(
@@ -122,8 +122,8 @@ def _waiver(waiver: Waiver) -> dict[str, str]:
     }
 
 
-def _instant(moment: datetime.datetime) -> str:
-    return moment.astimezone(datetime.UTC).isoformat(timespec="seconds")
+def _instant(moment: dt.datetime) -> str:
+    return moment.astimezone(dt.UTC).isoformat(timespec="seconds")
 
 
 def _command(run: Run, contract: Contract) -> str:

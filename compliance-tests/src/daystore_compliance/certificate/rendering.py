@@ -41,8 +41,10 @@ def certificate_page(certificate: Mapping[str, Any]) -> str:
     lines = [
         f"# {certificate['name']}: {certificate['verdict']}",
         "",
-        f"Contract {contract['version']}, level {certificate['level']}, seed {certificate['seed']}, "
-        f"{certificate['finished'][:10]}.",
+        (
+            f"Contract {contract['version']}, level {certificate['level']}, seed {certificate['seed']}, "
+            f"{certificate['finished'][:10]}."
+        ),
         "",
         "| | |",
         "| --- | --- |",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -108,7 +108,7 @@ class Verdict:
         return [name for name, tally in self.profiles.items() if tally.is_certified]
 
 
-def judge(
+def judge(  # noqa: PLR0913 -- a verdict weighs all of this
     results: Results,
     target: Target,
     capabilities: Capabilities,
@@ -118,7 +118,7 @@ def judge(
     waivers: Mapping[str, Waiver],
     profiles: Collection[str] = (),
     lies: Sequence[str] = (),
-    today: datetime.date,
+    today: dt.date,
 ) -> Verdict:
     """Judge a run.
 
@@ -154,7 +154,7 @@ def judge(
 
 
 def _outcome(case: Case, found: Sequence[Result], waivers: Mapping[str, Waiver]) -> str:
-    expected = set(case.variants) or {None}
+    expected: set[str | None] = set(case.variants) or {None}
     if {result.variant for result in found} != expected or any(r.outcome == "skipped" for r in found):
         return "not run"
     if any(result.outcome == "failed" for result in found):
@@ -190,7 +190,7 @@ def _decide(
     contract: Contract,
     waivers: Mapping[str, Waiver],
     lies: Sequence[str],
-    today: datetime.date,
+    today: dt.date,
 ) -> None:
     """Find the reason that weighs most; the others are told, too."""
     found: list[tuple[Exit, str]] = []
@@ -214,7 +214,7 @@ def _decide(
         found.append((Exit.FAILED, f"{len(binding)} cases failed: {_some(binding)}"))
     verdict.reasons = [text for _, text in found]
     if found:
-        verdict.exit = max((exit for exit, _ in found), key=_WEIGHT.index)
+        verdict.exit = max((weight for weight, _ in found), key=_WEIGHT.index)
 
 
 _WEIGHT: Final = (Exit.CERTIFIED, Exit.FAILED, Exit.STALE_OR_LIE, Exit.NOTHING)

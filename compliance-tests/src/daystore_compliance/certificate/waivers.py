@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Waiver:
     case: str
     reason: str
     issue: str
-    expires: datetime.date
+    expires: dt.date
 
 
 def read_waivers(path: Path) -> dict[str, Waiver]:
@@ -57,7 +57,7 @@ def read_waivers(path: Path) -> dict[str, Waiver]:
         found[made.case] = made
     if unknown := content.keys() - {"waiver"}:
         raise WaiverError(
-            f"{path.name}: unknown entry {sorted(unknown)[0]!r}; a waiver is a table under [[waiver]]"
+            f"{path.name}: unknown entry {min(unknown)!r}; a waiver is a table under [[waiver]]"
         )
     return found
 
@@ -66,15 +66,15 @@ def _waiver(entry: Mapping[str, object], where: str) -> Waiver:
     if missing := [key for key in _KEYS if not entry.get(key)]:
         raise WaiverError(f"{where}: it has to say {', '.join(_KEYS)}, and lacks {', '.join(missing)}")
     if unknown := entry.keys() - set(_KEYS):
-        raise WaiverError(f"{where}: unknown key {sorted(unknown)[0]!r}")
+        raise WaiverError(f"{where}: unknown key {min(unknown)!r}")
     expires = entry["expires"]
-    if not isinstance(expires, datetime.date) or isinstance(expires, datetime.datetime):
+    if not isinstance(expires, dt.date) or isinstance(expires, dt.datetime):
         raise WaiverError(f"{where}: expires is a day, such as 2027-01-31, without quotes")
     return Waiver(str(entry["case"]), str(entry["reason"]), str(entry["issue"]), expires)
 
 
 def stale_waivers(
-    waivers: Mapping[str, Waiver], known: Collection[str], passed: Collection[str], today: datetime.date
+    waivers: Mapping[str, Waiver], known: Collection[str], passed: Collection[str], today: dt.date
 ) -> list[str]:
     """Say which waivers are not to be there any more.
 

@@ -29,7 +29,7 @@ filterwarnings =
 _FOREIGN: Final = ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS")
 
 
-def certify(
+def certify(  # noqa: PLR0913 -- the options of a command
     target: str,
     *pytest_arguments: Annotated[str, Parameter(allow_leading_hyphen=True)],
     url: str | None = None,

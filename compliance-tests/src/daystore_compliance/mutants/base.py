@@ -63,7 +63,7 @@ class Mutant:
     @property
     def capabilities(self) -> Capabilities:
         """What it declares."""
-        adapter = self.part.adapter if issubclass(self.part, Target) else self.part
+        adapter = getattr(self.part, "adapter", self.part)
         found = getattr(adapter, "capabilities", MemoryAdapter.capabilities)
         assert isinstance(found, Capabilities)
         return found

@@ -43,8 +43,10 @@ def sections(
     again = f"daystore certify {target.text or target.name} --case {case.id}"
     yield (
         "the promise that was not kept",
-        f"{case.promise}\n(case {name}, {case.level}, since contract {case.since})\n"
-        f"seed {plan.seed}, level {plan.level}; again: {again} --level {plan.level} --seed {plan.seed}",
+        (
+            f"{case.promise}\n(case {name}, {case.level}, since contract {case.since})\n"
+            f"seed {plan.seed}, level {plan.level}; again: {again} --level {plan.level} --seed {plan.seed}"
+        ),
     )
     trace = trace_of(error)
     steps = trace.steps if trace is not None else []

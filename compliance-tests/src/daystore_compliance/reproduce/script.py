@@ -57,7 +57,7 @@ sys.exit(asyncio.run(main()))
 _WHOLE: Final = '''"""{title}
 
 Written by the suite. The operations of this case, done one after the other, are answered as the contract says:
-the fault shows only in the case as a whole. It ends with 1 as long as the fault is there, and with 0 when it is gone.
+the fault shows only in the case as a whole. It ends with 1 as long as the fault is there, otherwise with 0.
 """
 
 import sys
@@ -102,7 +102,7 @@ class Failure:
 
 
 def script_of(failure: Failure, found: Difference | None) -> str:
-    """Write the script: of the shortest steps, or of the whole case where the steps alone do not show the fault."""
+    """Write the script: of the shortest steps, or of the whole case where they alone do not show the fault."""
     if found is None:
         return _WHOLE.format(
             title=_quoted(failure.title),

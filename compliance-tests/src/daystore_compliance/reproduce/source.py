@@ -37,7 +37,7 @@ class _Writer:
     def write(self, value: Any) -> str:
         """Write any value."""
         if isinstance(value, Enum):
-            return _NAMES.get(value, f"{type(value).__name__}.{value.name}")  # type: ignore[call-overload, no-any-return]
+            return _NAMES.get(value, f"{type(value).__name__}.{value.name}")
         if type(value) is str:
             return self._rename(value) or self._text(value)
         if type(value) in (bytes, bytearray):
@@ -79,7 +79,7 @@ class _Writer:
         return repr(value)
 
     def _made(self, value: Any) -> str:
-        parts = []
+        parts: list[str] = []
         for one in fields(value):
             if not one.init:
                 continue

@@ -1,1 +1,1 @@
-"""The suite on trial: mutants of backends that it has to find out, and mutants of itself that have to be noticed."""
+"""The suite on trial: mutants of backends that it has to find out, and of itself that have to be noticed."""

@@ -1,13 +1,14 @@
 """The harness on trial: each of its parts broken on purpose, and the check that has to notice.
 
-A suite whose clock stands still, whose proxy cuts nothing or whose checkers approve of everything certifies whatever it
-is given. Every check here passes with the harness as it is, and fails with the one part broken that it is about.
+A suite whose clock stands still, whose proxy cuts nothing or whose checkers approve of everything certifies
+whatever it is given. Every check here passes with the harness as it is, and fails with the one part broken that it
+is about.
 """
 
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from daystore_compliance.wire.target import WireTarget
 
 __all__ = ["HARNESS", "HarnessMutant", "problems"]
 
-_DAY: Final = datetime.date(2026, 1, 1)
+_DAY: Final = dt.date(2026, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def _waivers_by_part() -> Iterator[None]:
     def wrong(case: Any, found: Any, waived: Any) -> str:
         return right(case, found, _ByPart(waived))
 
-    def none_stale(*arguments: Any) -> list[str]:
+    def none_stale(*_: Any) -> list[str]:
         return []
 
     with (
@@ -217,21 +218,33 @@ def _one_after_the_other() -> Iterator[None]:
         yield
 
 
+def _approve(*_: Any, **__: Any) -> None:
+    """Find nothing wrong."""
+
+
+def _cut_nothing(_: FaultProxy, **__: Any) -> int:
+    return 0
+
+
+def _stand(clock: ManualClock, *_: Any, **__: Any) -> int:
+    return clock()
+
+
 @contextmanager
 def _checker_approves() -> Iterator[None]:
-    with patch.object(linearizability, "check", lambda *arguments, **options: None):
+    with patch.object(linearizability, "check", _approve):
         yield
 
 
 @contextmanager
 def _proxy_cuts_nothing() -> Iterator[None]:
-    with patch.object(FaultProxy, "cut", lambda self, **options: 0):
+    with patch.object(FaultProxy, "cut", _cut_nothing):
         yield
 
 
 @contextmanager
 def _clock_stands() -> Iterator[None]:
-    with patch.object(ManualClock, "advance", lambda self, *arguments, **options: self()):
+    with patch.object(ManualClock, "advance", _stand):
         yield
 
 

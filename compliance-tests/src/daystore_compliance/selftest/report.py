@@ -53,7 +53,7 @@ def self_test(
     seeds: int = 1,
     workers: int | None = None,
     committed: dict[str, list[str]] | None = None,
-    progress: Progress = lambda done, of, what: None,
+    progress: Progress | None = None,
 ) -> Report:
     """Put the suite on trial.
 
@@ -63,7 +63,7 @@ def self_test(
         seeds: With how many seeds the originals are tried for flakes.
         workers: Processes to run at the same time; as many as there are processors unless given.
         committed: The matrix that no row may fall short of; ``None`` to compare with none.
-        progress: Told how far it is.
+        progress: Told how far it is, if somebody wants to know.
     """
     suite.load()
     mutants.load()
@@ -96,7 +96,7 @@ def _submit(pool: ProcessPoolExecutor, *, quick: bool, seed: int) -> Iterator[tu
             yield name, pool.submit(try_mutant, name, seed=seed)
 
 
-def _gather(waiting: list[tuple[str, Future[object]]], report: Report, progress: Progress) -> None:
+def _gather(waiting: list[tuple[str, Future[object]]], report: Report, progress: Progress | None) -> None:
     names: dict[Future[object], str] = {future: name for name, future in waiting}
     for done, future in enumerate(as_completed(names), start=1):
         try:
@@ -110,7 +110,8 @@ def _gather(waiting: list[tuple[str, Future[object]]], report: Report, progress:
             report.problems += found.problems
         elif isinstance(found, list):
             report.problems += found
-        progress(done, len(waiting), names[future])
+        if progress is not None:
+            progress(done, len(waiting), names[future])
 
 
 def _harness() -> list[str]:

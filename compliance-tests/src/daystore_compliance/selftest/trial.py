@@ -1,14 +1,13 @@
 """One mutant on trial: the same case, with the same seed, on the original and on the mutant.
 
-The original passes and the mutant does not: that is the proof that the two differ, and that the case sees it. Only an
-assertion of the case counts. A crash or a hang proves nothing.
+The original passes and the mutant does not: that is the proof that the two differ, and that the case sees it. Only
+an assertion of the case counts. A crash or a hang proves nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Final
 
 from daystore.adapters.memory import MemoryAdapter
@@ -23,13 +22,12 @@ from daystore_compliance.plan import Plan
 from daystore_compliance.target import MemoryTarget, Target
 from daystore_compliance.wire.target import WireTarget
 
-__all__ = ["Trial", "named", "neighbours", "original", "try_mutant", "variants_of"]
+__all__ = ["Trial", "named", "original", "try_mutant", "variants_of"]
 
 _ORIGINALS: Final[tuple[type[Any], ...]] = (
     *(Minimal, Stepwise, MemoryAdapter, JSONSerializer, Store, Storage),
     *(WireTarget, MemoryTarget),
 )
-_SWEEP_SECONDS: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -67,20 +65,12 @@ def variants_of(case_id: str, variant: str | None) -> Iterable[str | None]:
     return (variant,) if variant is not None else REGISTRY[case_id].variants or (None,)
 
 
-def neighbours(mutant: Mutant) -> list[str]:
-    """Return the other cases of the areas that a mutant breaks something in."""
-    ids = {case_id for case_id, _ in named(mutant)}
-    areas = {case_id.partition(".")[0] for case_id in ids}
-    return sorted(case_id for case_id, case in REGISTRY.items() if case.area in areas and case_id not in ids)
-
-
-def try_mutant(name: str, *, seed: int = 0, sweep: bool = False, only: str | None = None) -> Trial:
+def try_mutant(name: str, *, seed: int = 0, only: str | None = None) -> Trial:
     """Try a mutant.
 
     Args:
         name: Of the mutant.
         seed: What random choices are made from.
-        sweep: Also run the other cases of its areas, to learn which of them find it out.
         only: Of the cases named for it, only this one.
     """
     mutant, trial = MUTANTS[name], Trial(name)
@@ -99,37 +89,19 @@ def try_mutant(name: str, *, seed: int = 0, sweep: bool = False, only: str | Non
             on_original = _on_original(name, case_id, one, seed)
             if on_original not in ("passed", "not made"):
                 trial.problems.append(f"{killer} fails on the original of {name}, too: {on_original}")
-    if sweep:
-        trial.killers += _sweep(mutant, plan)
     return trial
-
-
-def _sweep(mutant: Mutant, plan: Plan) -> list[str]:
-    limit, running.CASE_SECONDS = running.CASE_SECONDS, _SWEEP_SECONDS  # type: ignore[misc]
-    try:
-        return [
-            case_id
-            for case_id in neighbours(mutant)
-            if any(
-                _outcome(mutant.target(), case_id, one, plan) == "killed"
-                for one in variants_of(case_id, None)
-            )
-        ]
-    finally:
-        running.CASE_SECONDS = limit  # type: ignore[misc]
 
 
 def _on_original(name: str, case_id: str, variant: str | None, seed: int) -> str:
     base = original(MUTANTS[name])
-    return _passed_once(type(base), getattr(base, "_part", None), case_id, variant, seed)
+    key = (base.name, case_id, variant, seed)
+    if key not in _KNOWN:
+        _KNOWN[key] = _outcome(base, case_id, variant, Plan(seed=seed, search_only=True))
+    return _KNOWN[key]
 
 
-@cache
-def _passed_once(
-    kind: type[Target], part: type[Any] | None, case_id: str, variant: str | None, seed: int
-) -> str:
-    target = MutantTarget(part) if part is not None else kind()
-    return _outcome(target, case_id, variant, Plan(seed=seed, search_only=True))
+_KNOWN: Final[dict[tuple[str, str, str | None, int], str]] = {}
+"""What became of cases on originals: many mutants have the same one."""
 
 
 def _outcome(target: Target, case_id: str, variant: str | None, plan: Plan) -> str:
