@@ -269,7 +269,7 @@ FEW_OF_MANY: dict[str, Predicate] = {
     "large, rare, and large": And(
         (Compare("parity", Op.GE, 0), TOPIC, Compare("score", Op.GE, 0), Compare("tags", Op.CONTAINS, "x"))
     ),
-    "nothing of large and rare": And((Compare("parity", Op.EQ, 2), Compare("tags", Op.CONTAINS, "rare"))),
+    "a large place and rare": And((Compare("parity", Op.EQ, 1), Compare("tags", Op.CONTAINS, "rare"))),
 }
 """Conditions one of which few records fulfil, however many there are."""
 
