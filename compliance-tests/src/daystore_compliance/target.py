@@ -301,7 +301,7 @@ class SqlDurableTarget(SqlTarget):
         """Make the directory."""
         super().start()
         if self.disposable:
-            self.url += "?daystore_synchronous=full"
+            self.url: str = self.url + "?daystore_synchronous=full"
 
 
 class SqlMemoryTarget(UrlTarget):

@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 from daystore.abc import (
     Aggregation,
+    Capabilities,
     Consistency,
     Explanation,
     GroupRow,
@@ -61,7 +62,7 @@ class Wrapper(StorageAdapter):
         # The adapter keeps its own time limit; a second one would only hide which of them ran out.
         super().__init__(namespace=adapter.namespace, clock=adapter.clock, timeout=None)
         self.adapter = adapter
-        self.name = adapter.name  # type: ignore[misc]  # it is the adapter's, and known only now
+        self.name: str = adapter.name  # type: ignore[misc]  # it is the adapter's, and known only now
         self.capabilities = adapter.capabilities
         self._is_open = adapter._is_open
 
@@ -86,7 +87,7 @@ class Wrapper(StorageAdapter):
 
     async def _open(self) -> None:
         await self.adapter.open()
-        self.capabilities = self.adapter.capabilities
+        self.capabilities: Capabilities = self.adapter.capabilities
 
     async def _close(self) -> None:
         await self.adapter.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -116,7 +116,7 @@ class MutantTarget(MemoryTarget):
         elif issubclass(part, Storage):
             self.storage_type = part
         else:
-            self.store_options = {"serializer": part()}
+            self.store_options: Mapping[str, Any] = {"serializer": part()}
 
     def fresh(self) -> Target:
         """Return another one, without data."""

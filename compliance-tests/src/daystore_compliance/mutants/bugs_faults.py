@@ -466,7 +466,7 @@ class _FailsOnMiss(Chain):
 class WatchedMissesFail(Rechained):
     """With middleware a key that is missing is taken for a failure."""
 
-    chained = _FailsOnMiss
+    chained: type[_FailsOnMiss] = _FailsOnMiss
 
 
 @mutant("life.close_idempotent_and_use_after", bugs=("temporalio/temporal#3829",))

@@ -45,7 +45,7 @@ class _FirstFromTheStart(QueryBuilder[Any]):
 class FirstIgnoresTheOffset(_Building):
     """Forgets the offset of a query when only its first result is wanted."""
 
-    builder = _FirstFromTheStart
+    builder: ClassVar[type[_FirstFromTheStart]] = _FirstFromTheStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class _Endless(QueryBuilder[Any]):
 class StreamsOutrunTheirLimit(_Building):
     """Streams everything if the limit is more than ten."""
 
-    builder = _Endless
+    builder: ClassVar[type[_Endless]] = _Endless
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _StreamsFromStart(QueryBuilder[Any]):
 class StreamsForgetTheCursor(_Building):
     """Streams from the beginning although the query goes on after a cursor."""
 
-    builder = _StreamsFromStart
+    builder: ClassVar[type[_StreamsFromStart]] = _StreamsFromStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class _NegatesAll(QueryBuilder[Any]):
 class WhereNotNegatesEverything(_Building):
     """Negates with ``where_not`` all that was said before, too."""
 
-    builder = _NegatesAll
+    builder: ClassVar[type[_NegatesAll]] = _NegatesAll
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class _CountsPage(QueryBuilder[Any]):
 class BuildersCountTheirPage(_Building):
     """Counts no more than the limit of a builder."""
 
-    builder = _CountsPage
+    builder: ClassVar[type[_CountsPage]] = _CountsPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class _PageRespectsLimit(QueryBuilder[Any]):
 class EveryPageHasTheOffset(_Building):
     """Passes over the offset of a query on each of its pages."""
 
-    builder = _PageRespectsLimit
+    builder: ClassVar[type[_PageRespectsLimit]] = _PageRespectsLimit
 
 
 # §8: "`limit`: 0 is an empty page".

@@ -116,7 +116,7 @@ class _Piecemeal(FileAdapter):
 class CommitsPiecemeal(FileTarget):
     """A commit is kept one record after the other."""
 
-    adapter = _Piecemeal
+    adapter: type[_Piecemeal] = _Piecemeal
 
 
 class _IndexLater(FileAdapter):
@@ -151,7 +151,7 @@ class _IndexLater(FileAdapter):
 class IndexesLater(FileTarget):
     """Records are kept first, and what is indexed of them in a second step."""
 
-    adapter = _IndexLater
+    adapter: type[_IndexLater] = _IndexLater
 
 
 class _Buffered(FileAdapter):
@@ -172,7 +172,7 @@ class _Buffered(FileAdapter):
 class SavesEverySecondWrite(FileTarget):
     """A write is acknowledged and waits in memory for the next one."""
 
-    adapter = _Buffered
+    adapter: type[_Buffered] = _Buffered
 
 
 class _Unsaved(FileAdapter):
@@ -186,7 +186,7 @@ class _Unsaved(FileAdapter):
 class DurableInMemory(FileTarget):
     """Declares to be durable, and keeps everything in memory."""
 
-    adapter = _Unsaved
+    adapter: type[_Unsaved] = _Unsaved
 
 
 class _LateDeletes(FileAdapter):
@@ -206,7 +206,7 @@ class _LateDeletes(FileAdapter):
 class DeletesWaitForWrites(FileTarget):
     """A delete is acknowledged and kept with the next write."""
 
-    adapter = _LateDeletes
+    adapter: type[_LateDeletes] = _LateDeletes
 
 
 class _Transaction(Transaction):
@@ -260,7 +260,7 @@ class _Counted(_OwnVersions):
 class CountsVersionsInMemory(FileTarget):
     """Versions are counted from the highest that is still there."""
 
-    adapter = _Counted
+    adapter: type[_Counted] = _Counted
 
 
 class _Seeded(_OwnVersions):
@@ -276,4 +276,4 @@ class _Seeded(_OwnVersions):
 class DrawsVersionsAlike(FileTarget):
     """Each process draws the same versions."""
 
-    adapter = _Seeded
+    adapter: type[_Seeded] = _Seeded

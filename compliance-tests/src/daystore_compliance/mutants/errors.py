@@ -308,7 +308,7 @@ class LastClockWins(MemoryAdapter):
         try:
             return await super()._write(batch)
         finally:
-            self.clock = own
+            self.clock: Clock = own
 
 
 @mutant("ns.two_instances", bugs=("redis-developer/langgraph-redis#187",))

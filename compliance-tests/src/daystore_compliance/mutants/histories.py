@@ -44,7 +44,7 @@ class Counting(MemoryAdapter):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.counter = count(1)
+        self.counter: count[int] = count(1)
 
     def every(self, number: int) -> bool:
         """Tell whether it is time again."""
@@ -147,7 +147,7 @@ class LocksItself(MemoryAdapter):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.lock = asyncio.Lock()
+        self.lock: asyncio.Lock = asyncio.Lock()
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         async with self.lock:

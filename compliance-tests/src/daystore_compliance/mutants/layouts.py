@@ -58,7 +58,7 @@ class _TakesAny(Stamped):
 class OpensAnyLayout(StampedTarget):
     """A layout from the future is opened as if it were known."""
 
-    adapter = _TakesAny
+    adapter: type[_TakesAny] = _TakesAny
 
 
 class _Downgrades(Stamped):
@@ -72,7 +72,7 @@ class _Downgrades(Stamped):
 class EmptiesUnknownLayouts(StampedTarget):
     """A layout from the future is refused, and what it held is removed so that the next opening works."""
 
-    adapter = _Downgrades
+    adapter: type[_Downgrades] = _Downgrades
 
 
 class _TryAgain(Stamped):
@@ -85,4 +85,4 @@ class _TryAgain(Stamped):
 class PromisesToKnowLater(StampedTarget):
     """A layout from the future is said to be a matter of time."""
 
-    adapter = _TryAgain
+    adapter: type[_TryAgain] = _TryAgain

@@ -43,7 +43,7 @@ class _AllInOrder(Chain):
 class AfterHooksInOrder(Rechained):
     """What comes after an operation runs in the order of configuration too."""
 
-    chained = _AllInOrder
+    chained: type[_AllInOrder] = _AllInOrder
 
 
 class _ErrorsInOrder(Chain):
@@ -56,7 +56,7 @@ class _ErrorsInOrder(Chain):
 class ErrorHooksInOrder(Rechained):
     """Errors are told in the order of configuration."""
 
-    chained = _ErrorsInOrder
+    chained: type[_ErrorsInOrder] = _ErrorsInOrder
 
 
 class _EachByItself(Chain):
@@ -73,7 +73,7 @@ class _EachByItself(Chain):
 class HooksForEachItem(Rechained):
     """A batch calls the hooks once for each of its items."""
 
-    chained = _EachByItself
+    chained: type[_EachByItself] = _EachByItself
 
 
 class _FirstAlone(Chain):
@@ -86,7 +86,7 @@ class _FirstAlone(Chain):
 class OneLearnsOfErrors(Rechained):
     """Only one middleware is told of an error."""
 
-    chained = _FirstAlone
+    chained: type[_FirstAlone] = _FirstAlone
 
 
 class _NotOfCancellation(Chain):
@@ -99,7 +99,7 @@ class _NotOfCancellation(Chain):
 class CancelsInSilence(Rechained):
     """Nobody is told of a cancellation."""
 
-    chained = _NotOfCancellation
+    chained: type[_NotOfCancellation] = _NotOfCancellation
 
 
 class _GoesOn(Chain):
@@ -117,7 +117,7 @@ class _GoesOn(Chain):
 class RefusalsAreIgnored(Rechained):
     """What a hook raises before a write does not refuse it."""
 
-    chained = _GoesOn
+    chained: type[_GoesOn] = _GoesOn
 
 
 @mutant("mw.order_once", bugs=("dapr/dapr#6134",))
@@ -189,7 +189,7 @@ class _Rebuilt(Chain):
 class WatchedBatchesLiveForEver(Rechained):
     """With middleware the items of a batch lose their expiry."""
 
-    chained = _Rebuilt
+    chained: type[_Rebuilt] = _Rebuilt
 
 
 class _Stripped(Chain):
@@ -204,7 +204,7 @@ class _Stripped(Chain):
 class WatchedReadsLoseTheirAge(Rechained):
     """With middleware a record seems to have been created when it was last written."""
 
-    chained = _Stripped
+    chained: type[_Stripped] = _Stripped
 
 
 class _Sorting(Chain):
@@ -219,7 +219,7 @@ class _Sorting(Chain):
 class WatchedQueriesAreSorted(Rechained):
     """With middleware the results of a query are in the order of their keys."""
 
-    chained = _Sorting
+    chained: type[_Sorting] = _Sorting
 
 
 class _Late(Watched):

@@ -93,7 +93,7 @@ class _ShortPages(RecordTransaction):
 class PagesShrinkByOwnDeletes(_Transacting):
     """Asks for no more than the limit: what the transaction deleted is missing from its page."""
 
-    records = _ShortPages
+    records: ClassVar[type[RecordTransaction]] = _ShortPages
 
 
 class _InPlace(RecordTransaction):
@@ -116,7 +116,7 @@ class _InPlace(RecordTransaction):
 class OwnUpdatesKeepOldFields(_Transacting):
     """Finds and sorts a record that the transaction has changed by the fields that it had before."""
 
-    records = _InPlace
+    records: ClassVar[type[RecordTransaction]] = _InPlace
 
 
 class _CountsDeleted(RecordTransaction):
@@ -134,7 +134,7 @@ class _CountsDeleted(RecordTransaction):
 class OwnDeletesStillCount(_Transacting):
     """Counts what the transaction has deleted."""
 
-    records = _CountsDeleted
+    records: ClassVar[type[RecordTransaction]] = _CountsDeleted
 
 
 class _SumsStored(RecordTransaction):
@@ -150,7 +150,7 @@ class _SumsStored(RecordTransaction):
 class NewRecordsAreNotSummed(_Transacting):
     """Computes aggregates over stored records and their changes, without what is new in the transaction."""
 
-    records = _SumsStored
+    records: ClassVar[type[RecordTransaction]] = _SumsStored
 
 
 class _EveryPage(RecordTransaction):
@@ -172,7 +172,7 @@ class _EveryPage(RecordTransaction):
 class OwnWritesAreOnEveryPage(_Transacting):
     """Shows what the transaction wrote on every page but the first, wherever its place is."""
 
-    records = _EveryPage
+    records: ClassVar[type[RecordTransaction]] = _EveryPage
 
 
 # §10: "Transactions are serializable".
@@ -193,7 +193,7 @@ class _AbsentUnchecked(RecordTransaction):
 class AbsentBesidePresentIsUnchecked(_Transacting):
     """Does not check at its commit that what it read as absent still is, if it read something present, too."""
 
-    records = _AbsentUnchecked
+    records: ClassVar[type[RecordTransaction]] = _AbsentUnchecked
 
 
 class _LimitedUnchecked(RecordTransaction):
@@ -209,7 +209,7 @@ class _LimitedUnchecked(RecordTransaction):
 class LimitedQueriesHavePhantoms(_Transacting):
     """Checks of a query with a limit only that its records are as they were: others may have come before them."""
 
-    records = _LimitedUnchecked
+    records: ClassVar[type[RecordTransaction]] = _LimitedUnchecked
 
 
 class _ReadersUnchecked(RecordTransaction):
@@ -221,7 +221,7 @@ class _ReadersUnchecked(RecordTransaction):
 class ReadersAreNotChecked(_Transacting):
     """Checks nothing at the commit of a transaction that has only read."""
 
-    records = _ReadersUnchecked
+    records: ClassVar[type[RecordTransaction]] = _ReadersUnchecked
 
 
 # §10: a transaction sees its own writes, and a condition is judged against the live record.
@@ -246,7 +246,7 @@ class _JudgesStored(RecordTransaction):
 class OwnDeletesDoNotMakeAbsent(_Transacting):
     """Refuses to create what the transaction has just deleted: it is stored still."""
 
-    records = _JudgesStored
+    records: ClassVar[type[RecordTransaction]] = _JudgesStored
 
 
 class _KeepsNothing(RecordTransaction):
@@ -264,14 +264,14 @@ class _KeepsNothing(RecordTransaction):
 class SecondWriteLosesTheDeadline(_Transacting):
     """Clears under ``KEEP`` the deadline that the same transaction has set."""
 
-    records = _KeepsNothing
+    records: ClassVar[type[RecordTransaction]] = _KeepsNothing
 
 
 @mutant("ttl.updates_in_transaction")
 class SecondWriteLosesTheDeadlineOfStores(_Storing):
     """Clears, in a transaction over stores, the deadline that the same transaction has set when it keeps it."""
 
-    stores = _over_stores(_KeepsNothing)
+    stores: ClassVar[type[Transaction]] = _over_stores(_KeepsNothing)
 
 
 class _Cancelling(RecordTransaction):
@@ -296,7 +296,7 @@ class _Cancelling(RecordTransaction):
 class PutAndDeleteCancelOut(_Transacting):
     """Commits nothing for a key that it has written and then deleted, though a record was stored before."""
 
-    records = _Cancelling
+    records: ClassVar[type[RecordTransaction]] = _Cancelling
 
 
 class _RereadsAbsent(RecordTransaction):
@@ -312,39 +312,39 @@ class _RereadsAbsent(RecordTransaction):
 class AbsentIsReadAgain(_Transacting):
     """Does not remember what it read as absent."""
 
-    records = _RereadsAbsent
+    records: ClassVar[type[RecordTransaction]] = _RereadsAbsent
 
 
 @mutant("txn.store_reads_again")
 class AbsentIsReadAgainByStores(_Storing):
     """Does not remember in a transaction over stores what it read as absent."""
 
-    stores = _over_stores(_RereadsAbsent)
+    stores: ClassVar[type[Transaction]] = _over_stores(_RereadsAbsent)
 
 
 @mutant("txn.store_limited")
 class LimitedQueriesOfStoresHavePhantoms(_Storing):
     """Checks of a store's query with a limit only that its records are as they were."""
 
-    stores = _over_stores(_LimitedUnchecked)
+    stores: ClassVar[type[Transaction]] = _over_stores(_LimitedUnchecked)
 
 
 @mutant("txn.store_inside_as_after")
 class PagesOfStoresShrinkByOwnDeletes(_Storing):
     """Asks, in a transaction over stores, for no more than the limit of a query, whatever was deleted."""
 
-    stores = _over_stores(_ShortPages)
+    stores: ClassVar[type[Transaction]] = _over_stores(_ShortPages)
 
 
 @mutant("txn.store_last_write")
 class PutAndDeleteOfStoresCancelOut(_Storing):
     """Commits nothing for a key of a store that was written and then deleted in one transaction."""
 
-    stores = _over_stores(_Cancelling)
+    stores: ClassVar[type[Transaction]] = _over_stores(_Cancelling)
 
 
 @mutant("txn.store_create_after_delete")
 class OwnDeletesOfStoresDoNotMakeAbsent(_Storing):
     """Refuses to create, in a transaction over stores, what that transaction has just deleted."""
 
-    stores = _over_stores(_JudgesStored)
+    stores: ClassVar[type[Transaction]] = _over_stores(_JudgesStored)

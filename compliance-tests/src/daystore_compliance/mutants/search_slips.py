@@ -63,7 +63,7 @@ class _Exactly(Scan):
 class ScansWithAnOffsetHaveNoCursor(_Scanning):
     """Gives the page of a scan in the order of keys no cursor if it was asked for with an offset."""
 
-    scans = _Exactly
+    scans: ClassVar[type[_Exactly]] = _Exactly
 
 
 class _PushesOr(Scan):
@@ -80,7 +80,7 @@ class _PushesOr(Scan):
 class ScansLookAtHalfOfOr(_Scanning):
     """Lets the index answer the terms of an *or* that it knows, and looks for the others among those alone."""
 
-    scans = _PushesOr
+    scans: ClassVar[type[_PushesOr]] = _PushesOr
 
 
 class _PushesDown(Scan):
@@ -96,7 +96,7 @@ class _PushesDown(Scan):
 class DescendingScansGoUp(_Scanning):
     """Goes on after the cursor of a scan by descending keys with the keys above it."""
 
-    scans = _PushesDown
+    scans: ClassVar[type[_PushesDown]] = _PushesDown
 
 
 class _SumsIndexed(Scan):
@@ -117,7 +117,7 @@ class _SumsIndexed(Scan):
 class ScansGroupByOneField(_Scanning):
     """Groups what a scan finds by the first field only."""
 
-    scans = _SumsIndexed
+    scans: ClassVar[type[_SumsIndexed]] = _SumsIndexed
 
 
 class _Explains(StoreSource[Any]):
@@ -133,7 +133,7 @@ class _Explains(StoreSource[Any]):
 class LimitedScansSeemIndexed(_Scanning):
     """Says of a query with a limit that an index serves it."""
 
-    sources = _Explains
+    sources: ClassVar[type[_Explains]] = _Explains
 
 
 # --- Indexes: the fields of a record are the indexed parts of its value.

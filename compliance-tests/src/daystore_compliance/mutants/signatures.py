@@ -149,7 +149,7 @@ class _ClockWrapped(MemoryAdapter):
 class ClockReplaced(MemoryTarget):
     """The clock is another one than was given, though it tells the same time."""
 
-    adapter = _ClockWrapped
+    adapter: type[_ClockWrapped] = _ClockWrapped
 
 
 @mutant("sig.from_url")

@@ -344,11 +344,11 @@ class _Weaker(Store[Any]):
 class UpdatesWithoutConditions(MutantTarget):
     """Where conditions are not declared an update writes without one."""
 
-    adapter = Minimal
+    adapter: type[Minimal] = Minimal
 
     def __init__(self) -> None:
         super().__init__(Minimal)
-        self.store_type = _Weaker
+        self.store_type: type[Store[Any]] = _Weaker
 
 
 class _Singly(Store[Any]):
@@ -362,4 +362,4 @@ class BatchesAtomicallyAlmost(UpdatesWithoutConditions):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store_type = _Singly
+        self.store_type: type[Store[Any]] = _Singly

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -35,7 +35,7 @@ class Colour(Enum):
 class Aliased(BaseModel):
     """Fields under other names."""
 
-    model_config = ConfigDict(populate_by_name=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True)
     first: int = Field(alias="First Name")
     type_: str = Field(default="x", serialization_alias="type", validation_alias="kind")
 
@@ -43,7 +43,7 @@ class Aliased(BaseModel):
 class Defaults(BaseModel):
     """Fields that need not be given."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
     none: int | None = None
     zero: int | None = 5
     items: list[int] = [1]

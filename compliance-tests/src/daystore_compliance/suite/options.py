@@ -69,10 +69,10 @@ class Grid:
     """
 
     def __init__(self, records: Records, env: Env, copies: int = 1) -> None:
-        self.sizes = SIZES if copies == 1 else SIZES[:3]
+        self.sizes: tuple[int, ...] = SIZES if copies == 1 else SIZES[:3]
         self.records = records
         self.env = env
-        self.names = [f"{state}-{n}" for n in range(copies) for state in STATES]
+        self.names: list[str] = [f"{state}-{n}" for n in range(copies) for state in STATES]
         self.live: dict[str, Record] = {}
         self.old: dict[str, list[str]] = {}
 

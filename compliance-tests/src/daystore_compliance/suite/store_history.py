@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from daystore import Storage
 from daystore.abc import from_instant
 from daystore.errors import VersionConflict
+from daystore.stores import Store
 from daystore_compliance.case import case
 from daystore_compliance.checks import raises
 from daystore_compliance.env import Env
@@ -56,17 +57,17 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.storage: Storage = self.env.storage()
-        self.store = self.env.store(indexes=INDEXES)
+        self.store: Store[Any] = self.env.store(indexes=INDEXES)
         self.known: dict[str, Known] = {}
         self.seconds: float | None = None
-        self.old = ["never"]
+        self.old: list[str] = ["never"]
 
     @initialize(seconds=st.sampled_from([None, 30]))
     def choose(self, seconds: float | None) -> None:
         """Choose how long records of this store live by themselves."""
         self.seconds = seconds
         self.store = self.env.store(indexes=INDEXES, ttl=seconds)
-        self.other = self.env.reading(self.store, indexes=INDEXES, ttl=seconds)
+        self.other: Store[Any] = self.env.reading(self.store, indexes=INDEXES, ttl=seconds)
 
     # --- The model -----------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ class Connection:
         self._ahead = greeting["time"] - asyncio.get_running_loop().time()
         self._last = 0
         self.number: int = greeting["number"]
-        self.usable = True
+        self.usable: bool = True
 
     async def ask(self, request: dict[str, Any]) -> Any:
         """Send a request and return its answer.
@@ -114,7 +114,7 @@ class Pool:
         self._busy: set[Connection] = set()
         self._greeting: set[asyncio.StreamWriter] = set()
         self._loop = asyncio.get_running_loop()
-        self.closed = False
+        self.closed: bool = False
 
     @property
     def is_mine(self) -> bool:

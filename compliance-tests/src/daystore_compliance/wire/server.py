@@ -40,7 +40,7 @@ class Space:
     """
 
     def __init__(self, namespace: str) -> None:
-        self.journal = Journal()
+        self.journal: Journal = Journal()
         self._now: Instant = 0
         self._shelf = Shelf(namespace=namespace, clock=lambda: self._now)
         self._dead: dict[str, None] = {}
