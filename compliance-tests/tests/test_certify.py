@@ -1,5 +1,6 @@
 """``daystore certify`` as somebody uses it, and misuses it."""
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -9,14 +10,28 @@ from pathlib import Path
 
 import pytest
 
+from daystore.errors import BackendUnavailable
+from daystore_compliance.case import REGISTRY
+from daystore_compliance.certificate.contract import CURRENT, contract
+from daystore_compliance.certificate.document import Run as Tried
+from daystore_compliance.certificate.document import document, to_json
+from daystore_compliance.certificate.rendering import certificate_page
+from daystore_compliance.certificate.results import Results
+from daystore_compliance.certificate.verdict import judge
+from daystore_compliance.masking import choice, masked, raised
+from daystore_compliance.plan import Plan
+from daystore_compliance.suite import load
+from daystore_compliance.target import MemoryTarget, Target, resolve
+
+load()
+
 Run = Callable[..., tuple[int, str]]
 
 TARGETS = """
 import os
-from dataclasses import replace
 
 from daystore.adapters.memory import MemoryAdapter
-from daystore.errors import BackendUnavailable, UnsupportedOperation
+from daystore.errors import BackendUnavailable
 from daystore_compliance.target import MemoryTarget
 
 
@@ -28,6 +43,14 @@ class Stale(MemoryAdapter):
 class StaleTarget(MemoryTarget):
     name = "stale"
     adapter = Stale
+
+
+class PlacedTarget(StaleTarget):
+    name = "placed"
+
+    def __init__(self, url):
+        super().__init__()
+        self.url = url
 
 
 class Liar(MemoryAdapter):
@@ -47,6 +70,13 @@ class AwayTarget(MemoryTarget):
         raise BackendUnavailable("nobody answers at this address")
 
 
+class LockedTarget(PlacedTarget):
+    name = "locked"
+
+    async def open(self, namespace, clock):
+        raise BackendUnavailable(f"{self.url} does not take {self.url[14:21]}")
+
+
 class Dies(MemoryAdapter):
     async def _read(self, collection, keys, consistency):
         if consistency.level == "strong":
@@ -57,7 +87,6 @@ class Dies(MemoryAdapter):
 class DiesTarget(MemoryTarget):
     name = "dies"
     adapter = Dies
-    asked = 0
 
     async def open(self, namespace, clock):
         adapter = MemoryAdapter if namespace == "daystore-compliance" else Dies
@@ -83,13 +112,11 @@ def certify(tmp_path: Path) -> Run:
     (tmp_path / "conftest.py").write_text("raise RuntimeError('the conftest of the host is not ours')\n")
 
     def run(*arguments: str, **environ: str) -> tuple[int, str]:
-        command = [sys.executable, "-m", "daystore.cli", "certify", *arguments, "--level", "quick"]
-        if "--workers" not in arguments:
-            command += ["--workers", "1"]
-        split = command.index("--") if "--" in command else None
-        if split is not None:  # what is for pytest comes last
-            extra = command[split:-4] if command[-2] == "--workers" else command[split:-2]
-            command = list(command[:split]) + command[split + len(extra) :] + extra
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        options = [*arguments[:end], "--level", "quick"]
+        if "--workers" not in options:
+            options += ["--workers", "1"]
+        command = [sys.executable, "-m", "daystore.cli", "certify", *options, *arguments[end:]]
         ran = subprocess.run(
             command,
             cwd=tmp_path,
@@ -120,7 +147,9 @@ def test_certificate_is_written_in_every_form(certify: Run, tmp_path: Path) -> N
     assert certificate["suite"]["distribution"] == "daystore-compliance"
     assert certificate["contract"]["version"] == "1.0"
     assert len(certificate["contract"]["requirements_sha256"]) == 64
-    assert certificate["reproduce"] == "daystore certify memory --contract 1.0 --level quick --seed 0"
+    assert certificate["reproduce"] == (
+        "daystore certify memory --contract 1.0 --profile consistency --level quick --seed 0"
+    )
     assert {case["outcome"] for case in certificate["cases"]} == {"passed"}
     assert json.loads((tmp_path / "made" / "memory-badge.json").read_text())["message"] == "consistency"
     assert (tmp_path / "made" / "memory.svg").read_text().startswith("<svg")
@@ -238,6 +267,7 @@ def test_process_that_dies_is_no_certificate(certify: Run, tmp_path: Path, worke
         (("memory", "--profile", "speed"), "no profile 'speed': there are core"),
         (("memory", "--url", "redis://localhost"), "the target 'memory' takes no URL"),
         (("memory", "--case", "cas.nothing"), "no case is called 'cas.nothing'"),
+        (("memory", "--case", "conn.cut_idle"), "no case was run"),
     ],
 )
 def test_mistakes_are_told(certify: Run, arguments: tuple[str, ...], told: str) -> None:
@@ -262,3 +292,67 @@ def test_url_of_a_named_target(certify: Run, tmp_path: Path) -> None:
     certificate = (tmp_path / "certificates" / "sql.json").read_text()
     assert str(tmp_path) not in certificate, "a certificate names no place of the machine it was made on"
     assert json.loads(certificate)["adapter"]["distribution"] == "daystore-sql"
+
+
+# --- Secrets --------------------------------------------------------------------------------------------------
+
+URL = "redis://alice:hunter2@db.example:6379/0"
+SHOWN = "redis://alice:***@db.example:6379/0"
+
+
+class Placed(MemoryTarget):
+    """A target with a name that takes a URL."""
+
+    name = "placed"
+    secrets = ("open sesame",)
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.text = url
+
+
+@pytest.mark.parametrize("target", [resolve(URL), Placed(URL)])
+def test_certificate_tells_no_secret(target: Target) -> None:
+    capabilities = MemoryTarget.adapter.capabilities
+    asked = contract(CURRENT, REGISTRY)
+    verdict = judge(Results(), target, capabilities, REGISTRY, asked, waivers={}, today=dt.date(2026, 1, 1))
+    now = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    service = {"url": URL, "user": "alice", "pass": "hunter2"}
+    run = Tried(target, "daystore.adapters.memory", capabilities, service, Plan(), now, now)
+    content = document(run, verdict, Results(), REGISTRY, asked, {})
+    assert "hunter2" not in to_json(content) + certificate_page(content)
+    assert content["service"] == {"kind": "embedded", "pass": "***", "url": SHOWN, "user": "alice"}
+    chosen = "placed --url URL" if target.name == "placed" else "URL"
+    assert content["reproduce"] == f"daystore certify {chosen} --contract 1.0 --level quick --seed 0"
+
+
+def test_target_is_chosen_again_without_its_secret() -> None:
+    assert choice(MemoryTarget()) == "memory"
+    assert choice(resolve("mutant:SilentLoser")) == "mutant:SilentLoser"
+    assert choice(resolve(URL)) == f"'{SHOWN}'"
+    assert choice(Placed(URL)) == f"placed --url '{SHOWN}'"
+    assert choice(Placed("redis://db.example/0")) == "placed --url redis://db.example/0"
+
+
+def test_what_is_raised_is_told_without_a_secret() -> None:
+    told = raised(BackendUnavailable(f"{URL} refuses hunter2\nand more"), Placed(URL))
+    assert told == f"BackendUnavailable: {SHOWN} refuses ***"
+    assert raised(KeyError("a"), MemoryTarget()) == "KeyError: 'a'"
+    assert masked("open sesame, h%75nter, hunter", Placed("x://u:h%75nter@h/0")) == "***, ***, ***"
+    assert masked("plain words", Placed("redis://db.example/0")) == "plain words"
+    assert len(raised(ValueError("x" * 1_000_000), MemoryTarget())) < 5_000
+
+
+def test_run_tells_no_secret(certify: Run, tmp_path: Path) -> None:
+    code, output = certify("targets:LockedTarget", "--url", URL, *CONSISTENCY)
+    assert code == 3, output
+    assert f"the target 'locked' cannot be opened: BackendUnavailable: {SHOWN} does not take ***" in output
+    assert "hunter2" not in output
+
+    code, output = certify("targets:PlacedTarget", "--url", URL, "--profile", "cas")
+    assert code == 1, output
+    assert f"again: daystore certify placed --url '{SHOWN}' --case cas." in output
+    assert "hunter2" not in output
+    made = [path for path in (tmp_path / "certificates").rglob("*") if path.is_file()]
+    assert {path.suffix for path in made} == {".json", ".py"}
+    assert not [path for path in made if "hunter2" in path.read_text()]

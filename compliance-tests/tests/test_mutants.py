@@ -14,7 +14,7 @@ from daystore_compliance.selftest import trial
 from daystore_compliance.selftest.matrix import lost_kills, matrix_text, read_matrix
 from daystore_compliance.selftest.report import quick_pairs
 from daystore_compliance.selftest.seeds import ORIGINALS
-from daystore_compliance.selftest.trial import named, try_mutant
+from daystore_compliance.selftest.trial import declared, named, try_mutant
 from daystore_compliance.suite import load as load_cases
 
 load_cases()
@@ -44,7 +44,7 @@ def test_every_case_runs_on_some_original() -> None:
     dead = {
         case_id
         for case_id, case in REGISTRY.items()
-        if all(obstacle(case, target, trial._declared(target)) for target in targets)
+        if all(obstacle(case, target, declared(target)) for target in targets)
     }
     assert dead == set()
 

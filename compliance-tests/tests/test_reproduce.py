@@ -3,13 +3,14 @@
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from daystore.abc import (  # fmt: skip
+from daystore.abc import (
     ABSENT,
     EVENTUAL,
     Aggregate,
@@ -57,10 +58,11 @@ def failed(mutant: str, case_id: str) -> tuple[AssertionError, list[Step]]:
     return caught.value, trace.steps
 
 
-def run_script(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_script(text: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     file = folder / "script.py"
     file.write_text(text)
-    return subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, str(file), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize(("mutant", "case_id"), MUTANTS)
@@ -98,6 +100,45 @@ def test_report_has_promise_seed_steps_and_script(tmp_path: Path) -> None:
     assert written.read_text() == told["a script that shows it"]
 
 
+class Placed(MemoryTarget):
+    """A target with a name that takes a URL."""
+
+    name = "placed"
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.text = url
+
+
+URL = "redis://alice:hunter2@db.example/0"
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_script_is_given_the_url_that_has_a_secret(tmp_path: Path, *, whole: bool) -> None:
+    case = REGISTRY["cas.stale_rejected"]
+    steps = [Step(0, "open", ("n",), now=START), Step(0, "read", ("c", ["a"]), now=START)]
+    found = None if whole else Difference(steps, None, [None])
+    script = script_of(Failure.of(case, None, resolve(URL), Plan()), found)
+    assert "hunter2" not in script
+    assert "redis://alice:***@db.example/0" in script
+    ran = run_script(script, tmp_path, "memory")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "resolve('placed', sys.argv[1])" in script_of(Failure.of(case, None, Placed(URL), Plan()), found)
+    open_to_all = script_of(Failure.of(case, None, Placed("redis://db.example"), Plan()), found)
+    assert "resolve('placed', 'redis://db.example')" in open_to_all
+
+
+def test_report_tells_no_secret(tmp_path: Path) -> None:
+    error, _ = failed("SilentLoser", "cas.stale_rejected")
+    told = dict(sections(REGISTRY["cas.stale_rejected"], None, Placed(URL), Plan(), error, tmp_path))
+    assert (
+        "daystore certify placed --url 'redis://alice:***@db.example/0'"
+        in told["the promise that was not kept"]
+    )
+    written = (tmp_path / "reproduce" / "placed-cas.stale_rejected.py").read_text()
+    assert "hunter2" not in "".join(told.values()) + written
+
+
 def test_reference_differs_from_itself_in_nothing() -> None:
     """A trace of the reference is answered as the reference answers, whatever is in it."""
     for case_id in ("cas.stale_keeps_all", "page.progress", "ttl.restart", "txn.stale_each", "agg.empty"):
@@ -106,8 +147,6 @@ def test_reference_differs_from_itself_in_nothing() -> None:
         async def kept(env: Any, case_id: str = case_id, traces: list[Trace] = traces) -> None:
             traces.append(env.trace)
             await REGISTRY[case_id].body(env)
-
-        from dataclasses import replace
 
         run_case(replace(REGISTRY[case_id], body=kept), MemoryTarget())
         assert traces[0].steps
@@ -125,17 +164,10 @@ def test_steps_are_kept_as_they_were() -> None:
             await env.adapter.get("c", 1)
         env.clock.advance(1)
         await env.adapter.exists("c", "a")
-        env.seen = env.trace
-
-    from dataclasses import replace
-
-    seen: list[Trace] = []
-
-    async def outer(env: Any) -> None:
-        await body(env)
         seen.append(env.trace)
 
-    run_case(replace(REGISTRY["cas.aba"], body=outer), MemoryTarget())
+    seen: list[Trace] = []
+    run_case(replace(REGISTRY["cas.aba"], body=body), MemoryTarget())
     steps = [step for step in seen[0].steps if step.operation != "open"]
     assert [step.operation for step in steps] == ["write", "get_batch", "get", "exists"]
     assert steps[0].arguments[0].operations[0].value == b"1"

@@ -67,9 +67,9 @@ def test_it_is_certified_for_what_it_declares(python: Path, tmp_path: Path) -> N
     assert certificate["adapter"]["distribution"] == "daystore-dbm"
     assert certificate["adapter"]["version"] == "0.3.0"
     assert certificate["adapter"]["contract_range"] == "daystore<0.2,>=0.1"
-    assert certificate["certified"] == ["core", "query", "ttl", "cas", "consistency"]
+    assert certificate["certified"] == ["core", "query", "cas"]
     gaps = {gap.partition(":")[0]: gap for gap in certificate["gaps"]}
-    assert set(gaps) == {"aggregate", "atomic", "txn", "durability", "space", "faults"}
+    assert set(gaps) == {"aggregate", "ttl", "atomic", "txn", "consistency", "durability", "space", "faults"}
     assert "undeclared: atomic_batch" in gaps["atomic"]
     assert "undeclared: transactions" in gaps["txn"]
     outcomes = {case["id"]: case["outcome"] for case in certificate["cases"]}
@@ -78,7 +78,7 @@ def test_it_is_certified_for_what_it_declares(python: Path, tmp_path: Path) -> N
     page = (tmp_path / "certificates" / "dbm.md").read_text()
     assert "## Not certified for" in page
     assert json.loads((tmp_path / "certificates" / "dbm-badge.json").read_text())["message"] == (
-        "core+query+ttl+cas+consistency"
+        "core+query+cas"
     )
 
 

@@ -17,6 +17,7 @@ from daystore_compliance.certificate.profiles import PROFILES, profile_of
 from daystore_compliance.certificate.results import Result, Results
 from daystore_compliance.certificate.verdict import Exit
 from daystore_compliance.certificate.waivers import FILE_NAME, WaiverError, read_waivers
+from daystore_compliance.masking import raised
 from daystore_compliance.plan import Plan
 from daystore_compliance.session import Session
 from daystore_compliance.target import Target, installed, resolve
@@ -185,7 +186,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     target, variant = _target_of(item), _variant_of(item)
     error = call.excinfo.value if call.excinfo is not None else None
     if report.when == "call" or not report.passed:
-        reason = "" if error is None else f"{type(error).__name__}: {error}".partition("\n")[0][:200]
+        reason = "" if error is None else raised(error, target)[:200]
         result = Result(found.id, variant, report.outcome, call.duration, reason)
         setattr(report, _REPORT, (target.name, result.to_dict()))
     if report.failed and error is not None:
@@ -228,7 +229,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             try:
                 ours.ask(target)
             except Exception as error:  # noqa: BLE001 -- whatever it is, there is nothing to try
-                told = f"the target {target.name!r} cannot be opened: {type(error).__name__}: {error}"
+                told = f"the target {target.name!r} cannot be opened: {raised(error, target)}"
                 pytest.exit(told, returncode=Exit.UNAVAILABLE)
 
 

@@ -70,7 +70,11 @@ class Session:
     _answers: dict[str, Answers] = field(default_factory=dict)
 
     def ask(self, target: Target) -> Answers:
-        """Ask a target what it is, once."""
+        """Ask a target what it is, once.
+
+        Raises:
+            Exception: Whatever it raises; it cannot be tried then.
+        """
         if target.name not in self._answers:
             with target.running():
                 self._answers[target.name] = asyncio.run(_ask(target))

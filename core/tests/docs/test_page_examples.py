@@ -188,7 +188,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session
     default_plugins.cache_clear()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_page_runs_as_printed(path: Path, session: Session) -> None:
     for block in blocks_of(path):
         session.run(block)
@@ -199,7 +199,7 @@ def test_quick_start_is_short() -> None:
     assert len(first.text.splitlines()) <= QUICK_START_LINES
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_configuration_has_a_file_name_and_so_is_loaded(path: Path) -> None:
     assert [
         str(block) for block in blocks_of(path) if block.language in {"toml", "yaml"} and not block.is_file

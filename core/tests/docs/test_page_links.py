@@ -26,7 +26,7 @@ def anchors(path: Path) -> set[str]:
     return {re.sub(r"\s", "-", heading) for heading in plain}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_lead_to_files_and_headings(path: Path) -> None:
     lost = []
     for link in _LINK.findall(prose(path)):

@@ -49,7 +49,7 @@ class Contract:
 def versions() -> list[str]:
     """List the versions that can be certified for, oldest first."""
     found = [entry.name.removesuffix(".toml") for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")]
-    return sorted(found, key=lambda version: [int(part) for part in version.split(".")])
+    return sorted(found, key=_number)
 
 
 def contract(version: str, registry: Mapping[str, Case]) -> Contract:
@@ -84,12 +84,20 @@ def freeze(version: str, registry: Mapping[str, Case]) -> str:
 
     Returns:
         The text of its file in ``contracts``.
+
+    Raises:
+        ValueError: If the version is none, such as ``"1.0"``.
     """
     by_profile: dict[str, list[str]] = {}
     for case_id, case in sorted(registry.items()):
         if _number(case.since) <= _number(version):
             by_profile.setdefault(profile_of(case), []).append(case_id)
-    lines = [f'# Written by "daystore cases --freeze {version}".', f'contract = "{version}"', "", "[cases]"]
+    lines = [
+        f'# Written by "daystore cases --freeze-as {version}".',
+        f'contract = "{version}"',
+        "",
+        "[cases]",
+    ]
     for profile, ids in sorted(by_profile.items()):
         lines += [f"{profile} = [", *(f'    "{case_id}",' for case_id in ids), "]"]
     return "\n".join(lines) + "\n"

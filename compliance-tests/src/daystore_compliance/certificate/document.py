@@ -15,9 +15,11 @@ from typing import Any, Final
 from daystore.abc import Capabilities
 from daystore_compliance.case import Case
 from daystore_compliance.certificate.contract import Contract
+from daystore_compliance.certificate.profiles import PROFILES
 from daystore_compliance.certificate.results import Results
 from daystore_compliance.certificate.verdict import Verdict
 from daystore_compliance.certificate.waivers import Waiver
+from daystore_compliance.masking import choice, masked
 from daystore_compliance.plan import Plan
 from daystore_compliance.target import Target
 
@@ -76,7 +78,7 @@ def document(
         "capabilities": list(run.capabilities.names()),
         "consistency": sorted(run.capabilities.consistency),
         "limits": asdict(run.capabilities.limits),
-        "service": {"kind": run.target.kind, **dict(sorted(run.service.items()))},
+        "service": _service(run),
         "env": {
             "python": platform.python_version(),
             "implementation": platform.python_implementation(),
@@ -93,7 +95,7 @@ def document(
         "waivers": [_waiver(waiver) for _, waiver in sorted(waivers.items())],
         "started": _instant(run.started),
         "finished": _instant(run.finished),
-        "reproduce": _command(run, contract),
+        "reproduce": _command(run, verdict, contract),
     }
 
 
@@ -126,10 +128,17 @@ def _instant(moment: dt.datetime) -> str:
     return moment.astimezone(dt.UTC).isoformat(timespec="seconds")
 
 
-def _command(run: Run, contract: Contract) -> str:
-    where = "" if "://" not in run.target.text else " --url URL"
+def _service(run: Run) -> dict[str, str]:
+    facts = {name: masked(str(fact), run.target) for name, fact in sorted(run.service.items())}
+    return {"kind": run.target.kind, **facts}
+
+
+def _command(run: Run, verdict: Verdict, contract: Contract) -> str:
+    narrowed = (
+        "" if verdict.profiles.keys() == PROFILES.keys() else f" --profile {','.join(verdict.profiles)}"
+    )
     return (
-        f"daystore certify {run.target.name}{where} --contract {contract.version} "
+        f"daystore certify {choice(run.target, 'URL')} --contract {contract.version}{narrowed} "
         f"--level {run.plan.level} --seed {run.plan.seed}"
     )
 
@@ -161,10 +170,12 @@ def _distribution(name: str) -> dict[str, str]:
 
 
 def _needs(name: str, other: str) -> str | None:
+    """Return what one distribution requires of another, without the place that it may be taken from."""
     for requirement in metadata.requires(name) or []:
         found = _REQUIREMENT.match(requirement)
         if found and found.group().lower() == other:
-            return requirement.partition(";")[0].strip()
+            wanted, at, _ = requirement.partition(";")[0].partition("@")
+            return f"{wanted.strip()}, from a place of its own" if at else wanted.strip()
     return None
 
 

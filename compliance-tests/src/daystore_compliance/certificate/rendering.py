@@ -8,6 +8,7 @@ from html import escape
 from typing import Any, Final
 
 from daystore_compliance.certificate.profiles import PROFILES
+from daystore_compliance.certificate.verdict import Tally
 
 __all__ = ["badge_json", "badge_svg", "certificate_page", "differences", "matrix", "summary"]
 
@@ -17,27 +18,29 @@ _RED: Final = "#b71c1c"
 _CHARACTER: Final = 6.6
 
 
-def _counted(tally: Mapping[str, int]) -> str:
-    return f"{tally['passed']}/{tally['total']}"
+def _mark(tally: Mapping[str, int]) -> str:
+    return "✔" if Tally.from_dict(tally).is_certified else "–"
 
 
-def _is_certified(tally: Mapping[str, int]) -> bool:
-    return tally["passed"] > 0 and tally["total"] == tally["passed"] + tally["waived"]
+def _score(tally: Mapping[str, int]) -> str:
+    return f"{_mark(tally)} {tally['passed']}/{tally['total']}"
+
+
+def _profiles(certificate: Mapping[str, Any]) -> list[tuple[str, Mapping[str, int]]]:
+    """Return the profiles in their own order; a certificate has its entries in that of their names."""
+    return [(name, certificate["profiles"][name]) for name in PROFILES if name in certificate["profiles"]]
 
 
 def summary(certificate: Mapping[str, Any]) -> str:
     """Say in one line what a backend is certified for, every profile with its count."""
-    marks = [
-        f"{name} {'✔' if _is_certified(tally) else '–'} {_counted(tally)}"
-        for name, tally in certificate["profiles"].items()
-    ]
-    return f"{certificate['name']}: {certificate['verdict']} ({', '.join(marks)})"
+    scores = [f"{name} {_score(tally)}" for name, tally in _profiles(certificate)]
+    return f"{certificate['name']}: {certificate['verdict']} ({', '.join(scores)})"
 
 
 def certificate_page(certificate: Mapping[str, Any]) -> str:
     """Write a certificate as Markdown."""
     adapter, contract, suite = certificate["adapter"], certificate["contract"], certificate["suite"]
-    service = ", ".join(f"{name} {value}" for name, value in certificate["service"].items())
+    service = ", ".join(f"{name} {value}" for name, value in sorted(certificate["service"].items()))
     lines = [
         f"# {certificate['name']}: {certificate['verdict']}",
         "",
@@ -58,10 +61,9 @@ def certificate_page(certificate: Mapping[str, Any]) -> str:
         "| profile | | passed | failed | waived | not testable | undeclared | total |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for name, tally in certificate["profiles"].items():
+    for name, tally in _profiles(certificate):
         counts = [tally[key] for key in ("passed", "failed", "waived", "not_testable", "undeclared", "total")]
-        mark = "✔" if _is_certified(tally) else "–"
-        lines.append(f"| {name} | {mark} | {' | '.join(map(str, counts))} |")
+        lines.append(f"| {name} | {_mark(tally)} | {' | '.join(map(str, counts))} |")
     lines += _section("Why there is no certificate", certificate["reasons"])
     lines += _section("Not certified for", certificate["gaps"])
     lines += _section("Remarks", certificate["remarks"])
@@ -118,10 +120,8 @@ def matrix(certificates: Sequence[Mapping[str, Any]]) -> str:
         f"| --- | --- |{' ---: |' * len(names)} --- |",
     ]
     for one in certificates:
-        cells = []
-        for name in names:
-            tally = one["profiles"].get(name)
-            cells.append(f"{'✔' if _is_certified(tally) else '–'} {_counted(tally)}" if tally else "–")
+        tallies = one["profiles"]
+        cells = [_score(tallies[name]) if name in tallies else "–" for name in names]
         lines.append(
             f"| {one['name']} | {one['service']['kind']} | {' | '.join(cells)} | "
             f"{one['verdict']}, contract {one['contract']['version']}, {one['level']} |"
@@ -144,6 +144,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     changed = [case_id for case_id in before if case_id in after and before[case_id] != after[case_id]]
     changed.sort(key=lambda case_id: (after[case_id] != "failed", case_id))
     told += [f"{case_id}: {before[case_id]} → {after[case_id]}" for case_id in changed]
-    told += [f"{case_id}: not there any more (was {before[case_id]})" for case_id in before.keys() - after]
+    gone = sorted(before.keys() - after)
+    told += [f"{case_id}: not there any more (was {before[case_id]})" for case_id in gone]
     told += [f"{case_id}: new, {after[case_id]}" for case_id in sorted(after.keys() - before)]
     return told

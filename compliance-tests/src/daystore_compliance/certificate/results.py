@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
-__all__ = ["Result", "Results"]
+__all__ = ["Result", "Results", "name_of"]
+
+
+def name_of(case_id: str, variant: str | None) -> str:
+    """Return the name of a case, or of one variant of it: ``id`` or ``id[variant]``."""
+    return case_id if variant is None else f"{case_id}[{variant}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class Result:
     @property
     def name(self) -> str:
         """The id, with the variant."""
-        return self.case if self.variant is None else f"{self.case}[{self.variant}]"
+        return name_of(self.case, self.variant)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, to travel between processes."""

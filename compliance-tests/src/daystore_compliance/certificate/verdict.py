@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
 from daystore.abc import Capabilities
 from daystore_compliance.case import Case, Level, obstacle
@@ -62,8 +62,12 @@ class Tally:
 
     def to_dict(self) -> dict[str, int]:
         """Return the counts by name."""
-        counts = {name: getattr(self, name) for name in self.__slots__}
-        return {**counts, "total": self.total}
+        return {**asdict(self), "total": self.total}
+
+    @classmethod
+    def from_dict(cls, counts: Mapping[str, int]) -> Self:
+        """Make it of what `to_dict` returned."""
+        return cls(**{name: count for name, count in counts.items() if name != "total"})
 
 
 @dataclass(slots=True)
@@ -132,6 +136,9 @@ def judge(  # noqa: PLR0913 -- a verdict weighs all of this
         profiles: Only these; all of them if empty.
         lies: Capabilities that are declared and not served, in words.
         today: For waivers that end.
+
+    Returns:
+        The verdict, and all that it rests on.
     """
     scope = [name for name in PROFILES if not profiles or name in profiles]
     verdict = Verdict(Exit.CERTIFIED, profiles={name: Tally() for name in scope})

@@ -9,6 +9,7 @@ from pathlib import Path
 from daystore_compliance.case import Case
 from daystore_compliance.certificate.contract import freeze
 from daystore_compliance.certificate.profiles import PROFILES, profile_of
+from daystore_compliance.certificate.verdict import Exit
 from daystore_compliance.pending import PENDING
 from daystore_compliance.suite import load
 
@@ -32,7 +33,7 @@ def cases(*, md: bool = False, json: bool = False, profile: str = "", freeze_as:
     wanted = {name for name in profile.split(",") if name} or PROFILES.keys()
     if unknown := wanted - PROFILES.keys():
         sys.stderr.write(f"there is no profile {min(unknown)!r}: there are {', '.join(PROFILES)}\n")
-        return 4
+        return Exit.NOTHING
     found = {name: [one for one in registry.values() if profile_of(one) == name] for name in PROFILES}
     chosen = {name: sorted(ones, key=lambda one: one.id) for name, ones in found.items() if name in wanted}
     write = _as_json if json else _as_markdown if md else _as_text

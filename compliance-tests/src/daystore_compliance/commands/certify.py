@@ -26,6 +26,8 @@ filterwarnings =
     error::pytest.PytestUnraisableExceptionWarning
     error::pytest.PytestUnhandledThreadExceptionWarning
 """
+_NO_TESTS: Final = 5
+"""How pytest ends when nothing was left to run."""
 _FOREIGN: Final = ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS")
 
 
@@ -72,6 +74,9 @@ def certify(  # noqa: PLR0913 -- the options of a command
         *_parallel(1 if case else workers),
     ]
     code = _run([*options, *pytest_arguments])
+    if code == _NO_TESTS:
+        sys.stderr.write("no case was run: none of those that were chosen applies to the target\n")
+        return Exit.NOTHING
     if code < 0 or code > max(Exit):
         sys.stderr.write(f"no certificate: the run was ended before it could finish (exit code {code})\n")
         return Exit.NOTHING

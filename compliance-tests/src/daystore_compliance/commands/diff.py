@@ -7,6 +7,7 @@ from pathlib import Path
 
 from daystore_compliance.certificate.files import CertificateError, read_certificate
 from daystore_compliance.certificate.rendering import differences
+from daystore_compliance.certificate.verdict import Exit
 
 __all__ = ["diff"]
 
@@ -24,6 +25,6 @@ def diff(old: Path, new: Path) -> int:
         told = differences(read_certificate(old), read_certificate(new))
     except CertificateError as error:
         sys.stderr.write(f"{error}\n")
-        return 4
+        return Exit.NOTHING
     sys.stdout.write("".join(f"{line}\n" for line in told) or "nothing has changed\n")
     return 1 if told else 0

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from daystore_compliance.case import Case
 from daystore_compliance.certificate.profiles import PROFILES, profile_of
+from daystore_compliance.certificate.verdict import Exit
 from daystore_compliance.pending import PENDING
 from daystore_compliance.suite import load
 
@@ -30,7 +31,7 @@ def explain(case: str, *, source: bool = True) -> int:
         near = get_close_matches(name, registry, n=3)
         hint = f"did you mean {', '.join(near)}?" if near else "'daystore cases' lists all of them"
         sys.stderr.write(f"there is no case {name!r}: {hint}\n")
-        return 4
+        return Exit.NOTHING
     sys.stdout.write(_told(registry[name], source=source))
     return 0
 
@@ -55,7 +56,8 @@ def _told(case: Case, *, source: bool) -> str:
         for name, one in load_mutants().items()
         if case.id in {killer.partition("[")[0] for killer in one.killed_by}
     }
-    lines += ["", f"It finds out {len(found)} of the suite's own mutants:" if found else ""]
+    if found:
+        lines += ["", f"It finds out {len(found)} of the suite's own mutants:"]
     lines += [f"  {name}: {breaks}" for name, breaks in sorted(found.items())]
     if source:
         lines += ["", inspect.getsource(case.body).rstrip()]

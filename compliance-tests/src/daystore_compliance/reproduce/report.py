@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from daystore_compliance.case import Case
+from daystore_compliance.certificate.results import name_of
+from daystore_compliance.masking import choice
 from daystore_compliance.plan import Plan
 from daystore_compliance.reproduce.replay import SECONDS, Difference, shortest
 from daystore_compliance.reproduce.script import Failure, script_of, text_of
@@ -39,8 +41,8 @@ def sections(
     Yields:
         Titles, and what to say under them.
     """
-    name = case.id if variant is None else f"{case.id}[{variant}]"
-    again = f"daystore certify {target.text or target.name} --case {case.id}"
+    name = name_of(case.id, variant)
+    again = f"daystore certify {choice(target)} --case {case.id}"
     yield (
         "the promise that was not kept",
         (
@@ -55,8 +57,7 @@ def sections(
         yield "the shortest operations that show it", text_of(found.steps)
     elif steps:
         yield "the last operations", text_of(steps)
-    failure = Failure(case.id, variant, case.promise, target.text or _place(target), plan.level, plan.seed)
-    script = script_of(failure, found)
+    script = script_of(Failure.of(case, variant, target, plan), found)
     yield "a script that shows it", script
     if folder is not None:
         file = folder / "reproduce" / f"{target.name}-{name.replace('[', '-').rstrip(']')}.py"
@@ -76,8 +77,3 @@ def _shortest(steps: list[Step], target: Target) -> Difference | None:
         return None
     finally:
         _spent += time.monotonic() - started
-
-
-def _place(target: Target) -> str:
-    kind = type(target)
-    return f"{kind.__module__}:{kind.__qualname__}"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from daystore.abc import Page
+from daystore.config.secrets import mask_url
+from daystore_compliance.case import Case
 from daystore_compliance.clock import START
+from daystore_compliance.plan import Plan
 from daystore_compliance.reproduce.replay import Difference
 from daystore_compliance.reproduce.source import source_of
 from daystore_compliance.reproduce.trace import Step
+from daystore_compliance.target import Target, UrlTarget
 
 __all__ = ["Failure", "script_of", "text_of"]
 
@@ -20,7 +25,7 @@ _WIDTH: Final = 300
 
 _ALONE: Final = '''"""{title}
 
-Written by the suite. It ends with 1 as long as the fault is there, and with 0 when it is gone.
+Written by the suite. It ends with 1 as long as the fault is there, and with 0 when it is gone.{usage}
 """
 
 import asyncio
@@ -41,7 +46,7 @@ async def attempt(operation):
 
 async def main():
     clock = ManualClock({now})
-    with resolve({target}).running() as target:
+    with {target}.running() as target:
 {steps}
         answer = await attempt({last})
         expected = {expected}
@@ -57,7 +62,7 @@ sys.exit(asyncio.run(main()))
 _WHOLE: Final = '''"""{title}
 
 Written by the suite. The operations of this case, done one after the other, are answered as the contract says:
-the fault shows only in the case as a whole. It ends with 1 as long as the fault is there, otherwise with 0.
+the fault shows only in the case as a whole. It ends with 1 as long as the fault is there, otherwise with 0.{usage}
 """
 
 import sys
@@ -67,7 +72,7 @@ from daystore_compliance.run import run_case
 from daystore_compliance.suite import load
 
 case = load()[{case}]
-with resolve({target}).running() as target:
+with {target}.running() as target:
     try:
         run_case(case, target, variant={variant}, plan=Plan({level}, {seed}))
     except AssertionError as error:
@@ -84,6 +89,7 @@ class Failure:
         variant: Name of its variant, if it has any.
         promise: What the case promises.
         target: What `daystore_compliance.resolve` makes the target of.
+        url: Where the backend of a named target is; see there.
         level: Of the run.
         seed: Of the run.
     """
@@ -94,20 +100,37 @@ class Failure:
     target: str
     level: str
     seed: int
+    url: str | None = None
 
-    @property
-    def title(self) -> str:
-        """One line for people."""
-        return f"{self.case}: {self.promise}"
+    @classmethod
+    def of(cls, case: Case, variant: str | None, target: Target, plan: Plan) -> Self:
+        """Tell what a failed case was, and of which target."""
+        text, url = target.text or f"{type(target).__module__}:{type(target).__qualname__}", None
+        if "://" in text and type(target) is not UrlTarget:
+            text, url = target.name, text
+        return cls(case.id, variant, case.promise, text, plan.level, plan.seed, url)
+
+    def shared(self) -> dict[str, str]:
+        """Return what every script says: its title, how it makes the target, and how it is to be called.
+
+        A script is kept and sent around, so that it holds no URL with a secret in it: it is given one.
+        """
+        places = [self.target] if self.url is None else [self.target, self.url]
+        secret = next((place for place in places if "://" in place and mask_url(place) != place), None)
+        arguments = ["sys.argv[1]" if place == secret else repr(place) for place in places]
+        return {
+            "title": _quoted(f"{self.case}: {self.promise}"),
+            "target": f"resolve({', '.join(arguments)})",
+            "usage": "" if secret is None else _quoted(f" Call it with the URL, {mask_url(secret)}."),
+        }
 
 
 def script_of(failure: Failure, found: Difference | None) -> str:
     """Write the script: of the shortest steps, or of the whole case where they alone do not show the fault."""
     if found is None:
         return _WHOLE.format(
-            title=_quoted(failure.title),
+            **failure.shared(),
             case=repr(failure.case),
-            target=repr(failure.target),
             variant=repr(failure.variant),
             level=repr(failure.level),
             seed=failure.seed,
@@ -117,9 +140,8 @@ def script_of(failure: Failure, found: Difference | None) -> str:
     last = found.steps[-1]
     lines += names.clock(last)
     return _ALONE.format(
-        title=_quoted(failure.title),
+        **failure.shared(),
         now=START,
-        target=repr(failure.target),
         steps="\n".join(f"        {line}" for line in lines),
         last=names.call(last),
         closing="\n".join(f"        await adapter{n}.close()" for n in sorted(names.adapters)),
@@ -128,7 +150,7 @@ def script_of(failure: Failure, found: Difference | None) -> str:
     )
 
 
-def text_of(steps: list[Step]) -> str:
+def text_of(steps: Sequence[Step]) -> str:
     """Write steps for people: the last ones, in a line each, long values cut."""
     names = _Names(most=_SHOWN)
     lines = []

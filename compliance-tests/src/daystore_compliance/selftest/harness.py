@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 from daystore_compliance import equality, suite
 from daystore_compliance.case import REGISTRY
-from daystore_compliance.certificate import verdict, waivers
+from daystore_compliance.certificate import verdict
 from daystore_compliance.certificate.contract import CURRENT, contract
 from daystore_compliance.certificate.results import Result, Results
 from daystore_compliance.certificate.waivers import Waiver
@@ -167,11 +167,7 @@ def _waivers_by_part() -> Iterator[None]:
     def none_stale(*_: Any) -> list[str]:
         return []
 
-    with (
-        patch.object(verdict, "_outcome", wrong),
-        patch.object(verdict, "stale_waivers", none_stale),
-        patch.object(waivers, "stale_waivers", none_stale),
-    ):
+    with patch.object(verdict, "_outcome", wrong), patch.object(verdict, "stale_waivers", none_stale):
         yield
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from daystore_compliance.case import REGISTRY, obstacle
+from daystore_compliance.certificate.results import name_of
 from daystore_compliance.mutants.base import MutantTarget, Stepwise
 from daystore_compliance.mutants.capabilities import Minimal
 from daystore_compliance.plan import Plan
 from daystore_compliance.run import run_case
+from daystore_compliance.selftest.trial import declared
 from daystore_compliance.target import MemoryTarget, Target
 from daystore_compliance.wire.target import WireTarget
 
@@ -42,13 +44,12 @@ def flakes(seed: int) -> list[str]:
 def _failures(name: str, seed: int) -> Iterator[str]:
     target: Target = ORIGINALS[name]()
     with target.running():
-        capabilities = target.adapter.capabilities  # type: ignore[attr-defined]
         for case_id, case in REGISTRY.items():
-            if obstacle(case, target, capabilities) is not None:
+            if obstacle(case, target, declared(target)) is not None:
                 continue
             for variant in case.variants or (None,):
                 try:
                     run_case(case, target, variant=variant, plan=Plan(seed=seed))
                 except Exception as error:  # noqa: BLE001 -- it is told
-                    where = case_id if variant is None else f"{case_id}[{variant}]"
+                    where = name_of(case_id, variant)
                     yield f"{name} fails {where} with seed {seed}: {type(error).__name__}: {error}"

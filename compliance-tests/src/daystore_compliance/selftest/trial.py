@@ -10,19 +10,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from daystore.abc import Capabilities
 from daystore.adapters.memory import MemoryAdapter
 from daystore.codec.serializers.json import JSONSerializer
 from daystore.storage import Storage
 from daystore.stores import Store
 from daystore_compliance import run as running
 from daystore_compliance.case import REGISTRY, obstacle
+from daystore_compliance.certificate.results import name_of
 from daystore_compliance.mutants.base import MUTANTS, Mutant, MutantTarget, Stepwise
 from daystore_compliance.mutants.capabilities import Minimal
 from daystore_compliance.plan import Plan
 from daystore_compliance.target import MemoryTarget, Target
 from daystore_compliance.wire.target import WireTarget
 
-__all__ = ["Trial", "named", "original", "try_mutant", "variants_of"]
+__all__ = ["Trial", "declared", "named", "original", "try_mutant"]
 
 _ORIGINALS: Final[tuple[type[Any], ...]] = (
     *(Minimal, Stepwise, MemoryAdapter, JSONSerializer, Store, Storage),
@@ -60,7 +62,7 @@ def named(mutant: Mutant) -> list[tuple[str, str | None]]:
     return found
 
 
-def variants_of(case_id: str, variant: str | None) -> Iterable[str | None]:
+def _variants_of(case_id: str, variant: str | None) -> Iterable[str | None]:
     """Return the variants to run: the one that is named, or all."""
     return (variant,) if variant is not None else REGISTRY[case_id].variants or (None,)
 
@@ -78,14 +80,14 @@ def try_mutant(name: str, *, seed: int = 0, only: str | None = None) -> Trial:
     for case_id, variant in named(mutant):
         if only is not None and case_id != only:
             continue
-        killer = case_id if variant is None else f"{case_id}[{variant}]"
-        outcomes = [_outcome(mutant.target(), case_id, one, plan) for one in variants_of(case_id, variant)]
+        killer, variants = name_of(case_id, variant), _variants_of(case_id, variant)
+        outcomes = [_outcome(mutant.target(), case_id, one, plan) for one in variants]
         if "killed" not in outcomes:
             told = ", ".join(sorted(set(outcomes)))
             trial.problems.append(f"{name} is not found out by {killer}, which is named for it: {told}")
             continue
         trial.killers.append(killer)
-        for one in variants_of(case_id, variant):
+        for one in variants:
             on_original = _on_original(name, case_id, one, seed)
             if on_original not in ("passed", "not made"):
                 trial.problems.append(f"{killer} fails on the original of {name}, too: {on_original}")
@@ -108,17 +110,19 @@ def _outcome(target: Target, case_id: str, variant: str | None, plan: Plan) -> s
     """Run one case: ``killed`` by an assertion, ``passed``, ``not made``, or the error that is no verdict."""
     case = REGISTRY[case_id]
     with target.running():
-        if obstacle(case, target, _declared(target)) is not None:
+        if obstacle(case, target, declared(target)) is not None:
             return "not made"
         try:
             running.run_case(case, target, variant=variant, plan=plan)
         except AssertionError:
             return "killed"
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is no verdict
-            return f"{type(error).__name__}"
+            return type(error).__name__
     return "passed"
 
 
-def _declared(target: Target) -> Any:
-    adapter = getattr(target, "adapter", MemoryAdapter)
-    return adapter.capabilities
+def declared(target: Target) -> Capabilities:
+    """Return what the adapter of a mutant, or of an original, declares."""
+    capabilities = getattr(target, "adapter", MemoryAdapter).capabilities
+    assert isinstance(capabilities, Capabilities)
+    return capabilities
