@@ -51,8 +51,8 @@ def rows(page: str) -> dict[str, list[str]]:
 
 def tree(kind: type[DaystoreError], indent: str = "") -> str:
     """Draw the errors below a class, in the order in which they are defined."""
-    below = sorted(kind.__subclasses__(), key=list(vars(errors).values()).index)
-    below = [error for error in below if error.__module__ == errors.__name__]
+    below = [error for error in kind.__subclasses__() if error.__module__ == errors.__name__]
+    below.sort(key=list(vars(errors).values()).index)
     lines = ""
     for error in below:
         last = error is below[-1]

@@ -28,7 +28,10 @@ filterwarnings =
 """
 _NO_TESTS: Final = 5
 """How pytest ends when nothing was left to run."""
-_FOREIGN: Final = ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS")
+_FOREIGN: Final = (
+    *("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_PLUGINS"),
+    *("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"),
+)
 
 
 def certify(  # noqa: PLR0913 -- the options of a command
