@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from daystore.abc import ANY, Consistency, Outcome, Record, WriteBatch
+from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import SchemaError, SerializationError
-from daystore.query.builder import QueryBuilder
+from daystore.query.builder import PAGE_SIZE, QueryBuilder
 from daystore.storage import Storage
 from daystore.stores import Store
 from daystore.transactions.transaction import Transaction
@@ -77,3 +80,32 @@ class TransactionsNeverEnd(Storage):
         if isinstance(begun, Transaction):
             begun.__class__ = _Reopens
         return begun
+
+
+@mutant("del.clear_goes_on")
+class ClearStopsAtAFailure(Store[Any]):
+    """A clear stops at the first page on which a record cannot be deleted."""
+
+    async def clear(self) -> int:
+        """Clear page by page, and give up early."""
+        deleted = 0
+        while keys := await self.all().limit(PAGE_SIZE).keys():
+            deleted += await self.delete_batch(keys)
+        return deleted
+
+
+@mutant("mem.damaged_head")
+class DamagedHeadIsNone(MemoryAdapter):
+    """The bookkeeping of a memory that cannot be read counts as missing."""
+
+    async def _read(
+        self, collection: str, keys: Sequence[str], consistency: Consistency
+    ) -> list[Record | None]:
+        found = await super()._read(collection, keys, consistency)
+        if not collection.endswith("_heads"):
+            return found
+        return [record if record is not None and "next" in record.fields else None for record in found]
+
+    async def _write(self, batch: WriteBatch) -> list[Outcome]:
+        free = [replace(o, expect=ANY) if o.collection.endswith("_heads") else o for o in batch.operations]
+        return await super()._write(replace(batch, operations=free))

@@ -71,7 +71,9 @@ def self_test(
     report.problems += _unproven()
     with ProcessPoolExecutor(workers or os.cpu_count()) as pool:
         waiting = list(_submit(pool, quick=quick, seed=seed))
-        waiting += [("originals", pool.submit(flakes, number)) for number in range(seed, seed + seeds)]
+        waiting += [
+            ("originals", pool.submit(flakes, number, quick=quick)) for number in range(seed, seed + seeds)
+        ]
         waiting.append(("harness", pool.submit(_harness)))
         _gather(waiting, report, progress)
     if committed is not None:

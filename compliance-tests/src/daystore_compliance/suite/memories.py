@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from daystore.errors import InvalidKey, LimitExceeded, SerializationError, TransactionConflict
+from daystore.errors import CorruptRecord, InvalidKey, LimitExceeded, SerializationError, TransactionConflict
 from daystore.stores import MemoryStore
 from daystore_compliance.case import case
 from daystore_compliance.checks import raises
@@ -253,3 +253,22 @@ async def memories_in_transaction(env: Env) -> None:
         await tx.memories.append("m", ["anew"])
         assert await tx.memories.window("m") == ["anew"]
     assert await memories.window("m") == ["anew"]
+
+
+@case("mem.damaged_head", requires=NEEDS)
+async def damaged_head(env: Env) -> None:
+    """A memory whose bookkeeping is damaged is an error, never taken for empty; its entries stay as they were."""
+    memories = env.storage().memories
+    await memories.append("m", [1, 2])
+    await memories.append("other", [3])
+    heads = env.records("memories_heads")
+    await heads.put("m", b"")
+    before = await heads.must_get("m")
+    with raises(CorruptRecord):
+        await memories.append("m", [4])
+    with raises(CorruptRecord):
+        await memories.windows(["m"])
+    assert (await heads.must_get("m")).version == before.version
+    assert await memories.of("m").execute() == [1, 2]
+    await memories.append("other", [5])
+    assert await memories.of("other").execute() == [3, 5]

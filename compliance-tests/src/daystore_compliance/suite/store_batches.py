@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from daystore.errors import BatchError
+from daystore.query.builder import PAGE_SIZE
 from daystore_compliance.case import case
+from daystore_compliance.checks import raises
 from daystore_compliance.env import Env
+from daystore_compliance.wrappers import PartialSuccess
 
 
 @case("del.clear_own", requires={"query"})
@@ -51,3 +55,21 @@ async def store_empty(env: Env) -> None:
             assert await store.set_batch(nothing, atomic=each) == {}
             assert await store.delete_batch(nothing, atomic=each) == 0
     await env.records(store.collection).expect({"a": before["a"].value}, " ", "_", "None", "null")
+
+
+@case("del.clear_goes_on", requires={"query"})
+async def clear_goes_on(env: Env) -> None:
+    """A clear that cannot delete some records deletes all others, on every page, and names exactly those."""
+    plain = env.store()
+    keys = [f"k{number:04}" for number in range(2 * PAGE_SIZE + 5)]
+    stuck = [keys[3], keys[PAGE_SIZE + 1], keys[-1]]
+    await plain.set_batch(dict.fromkeys(keys, 1))
+    partial = PartialSuccess(env.adapter, stuck)
+    store = env.target.store_type(partial, plain.collection, **env.target.store_options)
+    with raises(BatchError) as caught:
+        await store.clear()
+    assert sorted(caught.error.errors) == stuck
+    assert len(partial.failed) >= len(stuck), "nothing failed: nothing was tried"
+    assert sorted(await env.reading(plain).get_batch(keys)) == stuck
+    assert await plain.count() == len(stuck)
+    assert await plain.clear() == len(stuck)
