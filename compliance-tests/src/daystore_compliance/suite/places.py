@@ -131,7 +131,7 @@ CONFUSABLE: Final = (
 """Ends of namespaces that are easily taken for one another."""
 
 
-@case("ns.confusable", requires={"query", "conditional"})
+@case("ns.confusable", requires={"query", "conditional"}, needs={"reopen", "second"})
 async def confusable(env: Env) -> None:
     """Namespaces whose names are easily confused are different ones: what one writes no other finds or changes."""
     base = env.namespace + "/"
