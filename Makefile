@@ -7,7 +7,8 @@ NOX := .venv/bin/nox
 
 help:
 	@echo "make demo    see agents' histories stored, queried, changed, and found again after a kill"
-	@echo "make test    run every test, on each of Python 3.11, 3.12 and 3.13 that is here"
+	@echo "make test    run every test, on each of Python 3.11, 3.12 and 3.13 that is here, and certify every backend,"
+	@echo "             on servers in containers; where no container engine runs it offers to start one"
 	@echo "make setup   only prepare .venv; then .venv/bin/nox -l lists every other task"
 	@echo "make clean   remove the environments, caches and built files"
 	@echo "Another Python: make test PYTHON=python3.12"
@@ -18,7 +19,7 @@ demo: $(NOX)
 	@$(NOX) -s demo
 
 test: $(NOX)
-	@$(NOX) -s tests
+	@compliance-tests/images/engine run sh -c '$(NOX) -s tests; tests=$$?; $(NOX) -s certify -- --level quick && exit $$tests'
 
 # uv comes by pip, all else by uv; the versions and hashes of both stand in requirements.txt.
 $(NOX): requirements.txt

@@ -108,7 +108,7 @@ def test_several_targets_and_workers(host: Path) -> None:
 def test_unknown_target_is_a_usage_error(host: Path) -> None:
     code, output = _pytest(host, *SUITE, "--daystore-target", "nobody")
     assert code == 4
-    assert "no target is called 'nobody': there are memory, sql, sql-durable, sql-memory, wire" in output
+    assert "no target is called 'nobody': there are " in output
 
 
 def test_level_and_seed_are_options(host: Path) -> None:

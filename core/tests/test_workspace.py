@@ -10,10 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = {
     "daystore": ROOT / "core",
+    "daystore-redis": ROOT / "plugins" / "redis",
     "daystore-sql": ROOT / "plugins" / "sql",
     "daystore-compliance": ROOT / "compliance-tests",
 }
-DRIVERS = {"aiosqlite", "alembic", "asyncpg", "boto3", "pymongo", "redis", "sqlalchemy"}
+DRIVERS = {"aiosqlite", "alembic", "asyncmy", "asyncpg", "boto3", "psycopg", "pymongo", "redis", "sqlalchemy"}
 
 
 def project(name: str) -> dict[str, Any]:

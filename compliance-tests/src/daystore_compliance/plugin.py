@@ -17,8 +17,9 @@ from daystore_compliance.certificate.profiles import PROFILES, profile_of
 from daystore_compliance.certificate.results import Result, Results
 from daystore_compliance.certificate.verdict import Exit
 from daystore_compliance.certificate.waivers import FILE_NAME, WaiverError, read_waivers
-from daystore_compliance.masking import raised
+from daystore_compliance.masking import masked, raised
 from daystore_compliance.plan import Plan
+from daystore_compliance.services import ServiceTarget, ServiceUnavailable
 from daystore_compliance.session import Session
 from daystore_compliance.target import Target, installed, resolve
 
@@ -35,6 +36,7 @@ pytest.register_assert_rewrite(
 
 SUITE: Final = Path(__file__).parent / "suite"
 _REPORT: Final = "daystore_case"
+_SERVERS: Final = "daystore_servers"
 _SESSION: Final = pytest.StashKey[Session]()
 
 
@@ -53,6 +55,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--daystore-seed", type=int, default=0, metavar="N", help="what random choices are made from"
     )
     group.addoption("--daystore-url", metavar="URL", help="where the backend of the named target is")
+    group.addoption(
+        "--daystore-image",
+        metavar="IMAGE",
+        help="the container image of which the named target's server is made",
+    )
     group.addoption(
         "--daystore-profile", default="", metavar="NAMES", help="only these profiles, separated by commas"
     )
@@ -77,9 +84,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _session(config: pytest.Config) -> Session:
     option = config.getoption
-    texts, url, out = option("--daystore-target"), option("--daystore-url"), option("--daystore-out")
-    if url is not None and len(texts) != 1:
-        raise LookupError("--daystore-url is of one target: name it with --daystore-target")
+    texts, url, image = option("--daystore-target"), option("--daystore-url"), option("--daystore-image")
+    out = option("--daystore-out")
+    for name, given in {"--daystore-url": url, "--daystore-image": image}.items():
+        if given is not None and len(texts) != 1:
+            raise LookupError(f"{name} is of one target: name it with --daystore-target")
     if option("--daystore-contract") not in versions():
         raise LookupError(
             f"there is no contract {option('--daystore-contract')!r}: there are {', '.join(versions())}"
@@ -90,7 +99,7 @@ def _session(config: pytest.Config) -> Session:
     waivers = option("--daystore-waivers")
     file = Path(waivers) if waivers else config.invocation_params.dir / FILE_NAME
     return Session(
-        [resolve(text, url) for text in texts] or installed(),
+        [resolve(text, url, image) for text in texts] or installed(),
         Plan(option("--daystore-level"), option("--daystore-seed")),
         profiles,
         frozenset(option("--daystore-case")),
@@ -155,7 +164,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         target = _target_of(item)
         wanted = not session.cases or found.id in session.cases
         wanted = wanted and (not session.profiles or profile_of(found) in session.profiles)
-        applies = wanted and obstacle(found, target, session.declared(target)) is None
+        # A server is not started for a list of cases, so what its backend declares is not known.
+        unknown_to_us = config.option.collectonly and isinstance(target, ServiceTarget)
+        applies = wanted and (unknown_to_us or obstacle(found, target, session.declared(target)) is None)
         (kept if applies else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -224,22 +235,37 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     ours = config.stash[_SESSION]
     _RECORDER.append(ours)
-    if config.getoption("--daystore-target") and not _is_worker(config):
+    if _is_worker(config):
+        ours.servers.use(config.workerinput[_SERVERS])  # type: ignore[attr-defined]
+    elif config.getoption("--daystore-target"):
         for target in ours.targets:
+            if config.option.collectonly and isinstance(target, ServiceTarget):
+                continue
             try:
+                ours.servers.start(target)
                 ours.ask(target)
+            except ServiceUnavailable as error:
+                pytest.exit(masked(str(error), target), returncode=Exit.UNAVAILABLE)
             except Exception as error:  # noqa: BLE001 -- whatever it is, there is nothing to try
                 told = f"the target {target.name!r} cannot be opened: {raised(error, target)}"
                 pytest.exit(told, returncode=Exit.UNAVAILABLE)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist which servers the run has."""
+    node.workerinput[_SERVERS] = node.config.stash[_SESSION].servers.known
 
 
 def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
-def pytest_unconfigure() -> None:
-    """Stop keeping outcomes."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop keeping outcomes, and end the servers of the run."""
     _RECORDER.clear()
+    if not _is_worker(config) and _SESSION in config.stash:
+        config.stash[_SESSION].servers.stop()
 
 
 @pytest.hookimpl(trylast=True)

@@ -18,6 +18,7 @@ from daystore_compliance.certificate.waivers import Waiver
 from daystore_compliance.clock import ManualClock
 from daystore_compliance.plan import Plan
 from daystore_compliance.probes import lies
+from daystore_compliance.services.sharing import SharedServers
 from daystore_compliance.target import Target
 
 __all__ = ["Answers", "Session"]
@@ -55,6 +56,7 @@ class Session:
         results: What became of the cases, by the name of the target.
         started: When it began, in UTC.
         verdicts: The verdict on each target and what it rests on, once the run has ended.
+        servers: What the targets need.
     """
 
     targets: list[Target]
@@ -67,7 +69,11 @@ class Session:
     results: dict[str, Results] = field(default_factory=dict)
     started: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
     verdicts: dict[str, tuple[Verdict, dict[str, Any]]] = field(default_factory=dict)
+    servers: SharedServers = field(init=False)
     _answers: dict[str, Answers] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.servers = SharedServers(self.targets)
 
     def ask(self, target: Target) -> Answers:
         """Ask a target what it is, once.
@@ -130,6 +136,7 @@ async def _ask(target: Target) -> Answers:
     try:
         health = await adapter.health()
         told = await lies(adapter)
-        return Answers(adapter.capabilities, told, dict(health.detail), type(adapter).__module__)
+        service = {**health.detail, **target.facts}
+        return Answers(adapter.capabilities, told, service, type(adapter).__module__)
     finally:
         await adapter.close()

@@ -9,7 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,7 +33,9 @@ __all__ = [
     "resolve",
 ]
 
-HOOKS: Final = frozenset({"fresh", "future", "process", "proxy", "raw", "reopen", "second", "visited"})
+HOOKS: Final = frozenset(
+    {"crash", "fresh", "future", "process", "proxy", "raw", "reopen", "second", "visited"}
+)
 """What a target may offer beyond an adapter: see `Target.hooks`."""
 
 ENTRY_POINTS: Final = "daystore.compliance"
@@ -46,12 +48,13 @@ class Raw:
     Attributes:
         records: Records, the expired and the deleted that were not reclaimed among them.
         entries: Entries of indexes, markers and whatever else is kept beside records.
-        connections: Connections of the adapter to its server; ``None`` where there is none.
+        connections: Connections of the adapter to its server; ``None`` where there is none. They come and go
+            without anything being kept, so they do not count where two of these are compared.
     """
 
     records: int
     entries: int
-    connections: int | None = None
+    connections: int | None = field(default=None, compare=False)
 
 
 class Target:
@@ -67,7 +70,9 @@ class Target:
             data, see `elsewhere`. ``raw``: what is physically kept can be counted, see `raw`. ``proxy``: the
             backend is reached by TCP, so that the connection can be made to fail, see `address` and `at`.
             ``future``: a later version of the storage's layout can be pretended, see `from_the_future`.
-            ``visited``: what a query looks at in the backend can be counted, see `visited`.
+            ``visited``: what a query looks at in the backend can be counted, see `visited`. ``crash``: there can
+            be another target like this one with a server of its own, which can be killed, see `private`, `kill`
+            and `restart`.
         disposable: The storage goes with the target, so a case need not clean up behind itself.
         secrets: What must stand in no message, such as the password of the server.
         store_options: Options of every store that the suite makes: a serializer, middleware.
@@ -121,6 +126,23 @@ class Target:
         what is looked at.
         """
         raise NotImplementedError("a target that declares the hook 'visited' counts what is looked at")
+
+    def private(self) -> Target:
+        """Return another target like this one, with a server that nobody else uses; it has not been started."""
+        raise NotImplementedError("a target that declares the hook 'crash' can have a server of its own")
+
+    def kill(self) -> None:
+        """Kill the server of a target that `private` has returned, as ``kill -9`` does."""
+        raise NotImplementedError("a target that declares the hook 'crash' kills its server")
+
+    def restart(self) -> None:
+        """Start the killed server again, with what it has stored and at its address; return when it is ready."""
+        raise NotImplementedError("a target that declares the hook 'crash' starts its server again")
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What is known of the backend besides what it says of itself, such as the image of its server."""
+        return {}
 
     @property
     def address(self) -> tuple[str, int]:
@@ -220,7 +242,7 @@ class SqlTarget(UrlTarget):
     def __init__(self, url: str | None = None) -> None:
         super().__init__(url or "sqlite://")
         self.name = "sql"
-        self.hooks: frozenset[str] = HOOKS - {"proxy", "visited"}
+        self.hooks: frozenset[str] = HOOKS - {"crash", "proxy", "visited"}
         self.disposable: bool = url is None
         self._directory: str | None = None
         self._worker = os.environ.get("PYTEST_XDIST_WORKER") if url is not None else None
@@ -328,40 +350,46 @@ def installed() -> list[Target]:
     return [MemoryTarget(), *([SqlTarget()] if find_spec("daystore_sql") else [])]
 
 
-def resolve(text: str, url: str | None = None) -> Target:
+def resolve(text: str, url: str | None = None, image: str | None = None) -> Target:
     """Find a target.
 
     Args:
         text: The name of a built-in target or of an entry point of the group ``daystore.compliance``, a URL,
             ``module:attribute``, or ``mutant:Name`` for one of the suite's own mutants.
         url: Where the backend of a named target is; the target is then called with it.
+        image: Of which container the server of a named target has to be; the target is then called with it.
 
     Raises:
         LookupError: If nothing answers to it; the message says what does.
     """
-    target = _found(text, url)
+    given = {name: value for name, value in {"url": url, "image": image}.items() if value is not None}
+    if len(given) > 1:
+        raise LookupError("a URL names a server that runs, an image one to start: give one of them")
+    target = _found(text, given)
     target.text = text if url is None else url
     return target
 
 
-def _found(text: str, url: str | None) -> Target:
+def _found(text: str, given: Mapping[str, str]) -> Target:
+    if text == "sql" and (kind := given.get("url", "sqlite").partition(":")[0].partition("+")[0]) != "sqlite":
+        text = kind  # the servers that the SQL backend speaks to are targets of their own
     if text in BUILTIN:
-        return _made(BUILTIN[text], text, url)
+        return _made(BUILTIN[text], text, given)
     if text == "wire":
         from daystore_compliance.wire.target import WireTarget
 
-        return _made(WireTarget, text, url)
+        return _made(WireTarget, text, given)
     if "://" in text:
         return UrlTarget(text)
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if text in found:
-        return _made(found[text].load(), text, url)
+        return _made(found[text].load(), text, given)
     module, colon, attribute = text.partition(":")
     if module == "mutant" and attribute:
         return _mutant(attribute)
     if colon and module and attribute:
         try:
-            return _made(getattr(importlib.import_module(module), attribute), text, url)
+            return _made(getattr(importlib.import_module(module), attribute), text, given)
         except (ImportError, AttributeError) as error:
             raise LookupError(f"no target at {text!r}: {error}") from error
     names = ", ".join(sorted({*BUILTIN, "wire", *found}))
@@ -377,12 +405,17 @@ def _mutant(name: str) -> Target:
         raise LookupError(f"no mutant is called {name!r}: 'daystore selftest --list' names them") from None
 
 
-def _made(made: Any, text: str, url: str | None) -> Target:
-    if url is not None:
+def _made(made: Any, text: str, given: Mapping[str, str]) -> Target:
+    if url := given.get("url"):
         try:
             target = made(url)
         except TypeError as error:
             raise LookupError(f"the target {text!r} takes no URL: {error}") from error
+    elif image := given.get("image"):
+        try:
+            target = made(image=image)
+        except TypeError as error:
+            raise LookupError(f"the target {text!r} has no image: {error}") from error
     else:
         target = made() if isinstance(made, type) else made
     if isinstance(target, Target):

@@ -79,7 +79,7 @@ class AdapterSpec:
         schemes: URL schemes that it answers to, in lower case, the usual one first.
         factory: ``"module:class"``, a class with ``from_url``; imported when a backend is first opened.
         config: ``"module:model"``, a pydantic model of the adapter's own options, beside ``namespace`` and
-            ``timeout``, which every adapter has; ``None`` if there are no others. An option
+            ``timeout``, which every adapter's ``from_url`` takes; ``None`` if there are no others. An option
             that a URL can bring in the driver's own form needs a default. The module is imported to check a
             configuration, so it must not import the driver.
         summary: One line for people.

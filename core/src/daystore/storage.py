@@ -72,7 +72,7 @@ class Storage:
         Args:
             url: The backend, such as ``sqlite:///agent.db`` or ``memory://``.
             plugins: As for the class.
-            options: ``namespace``, ``timeout`` in seconds, and the backend's own.
+            options: ``namespace``, ``timeout`` in seconds, ``coalesce``, and the backend's own.
 
         Raises:
             UnknownAdapter: If no installed plugin answers to the URL.

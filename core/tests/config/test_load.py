@@ -287,6 +287,24 @@ def test_what_the_backend_does_not_say_the_url_may(read: Read, plugins: Plugins)
     assert (adapter.namespace, adapter.timeout) == ("n", 5.0)
 
 
+@pytest.mark.parametrize(
+    ("text", "environ", "coalesces"),
+    [
+        ("url = 'memory://'", {}, False),
+        ("url = 'memory://'\ncoalesce = true", {}, True),
+        ("url = 'memory://'\ncoalesce = 'default'", {}, False),
+        ("url = 'memory://?daystore_coalesce=true'", {}, True),
+        ("url = 'memory://?daystore_coalesce=true'\ncoalesce = false", {}, False),
+        ("adapter = 'memory'\ncoalesce = false", {"DAYSTORE_BACKENDS__A__COALESCE": "true"}, True),
+    ],
+)
+def test_backend_says_whether_its_adapter_coalesces(
+    read: Read, plugins: Plugins, text: str, environ: dict[str, str], coalesces: bool
+) -> None:
+    config = read(f"[backends.a]\n{text}\n", **environ)
+    assert config.storage.backends["a"].make_adapter(plugins).coalesce is coalesces
+
+
 def test_repr_holds_no_secret(read: Read) -> None:
     config = read('[backends.a]\nurl = "good://u:hunter2@h"\noptions = { api_token = "hunter2" }\n')
     assert "hunter2" not in repr(config) + repr(config.storage) + str(config.settings)

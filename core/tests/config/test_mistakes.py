@@ -26,6 +26,16 @@ STORE = BACKEND + "[stores.x]\n"
             "(agent.toml:3): a timeout is a number of seconds or a duration, not bool",
         ),
         (BACKEND + "timeout = 0", "(agent.toml:3): a timeout is a positive number of seconds"),
+        (BACKEND + "coalesce = 1", "(agent.toml:3): should be true, false or 'default', not int"),
+        (BACKEND + "coalesce = 'yes'", "(agent.toml:3): should be true, false or 'default'"),
+        (
+            "[backends.main]\nurl = 'memory://?daystore_coalesce=on'",
+            "main.url (agent.toml:2): parameter daystore_coalesce: should be true, false or 'default'",
+        ),
+        (
+            "[backends.main]\nurl = 'memory://'\noptions = { coalesce = true }",
+            "backends.main.options.coalesce (agent.toml:3): belongs one level up",
+        ),
         (BACKEND + "options = 1", "backends.main.options (agent.toml:3): should be a table"),
         (
             BACKEND + "adapter = 'memory'",
@@ -33,8 +43,8 @@ STORE = BACKEND + "[stores.x]\n"
         ),
         ("[backends.main]\nadapter = 'memry'", "did you mean 'memory'?"),
         (
-            "[backends.main]\nurl = 'redis://h'",
-            "(agent.toml:2): no plugin brings the URL scheme 'redis'; install it",
+            "[backends.main]\nurl = 's3://b'",
+            "(agent.toml:2): no plugin brings the URL scheme 's3'; install it",
         ),
         ("[backends.main]\nurl = 'hunter2'", "backends.main.url (agent.toml:2): not a URL"),
         ("[backends.main]\nurl = 5", "backends.main.url (agent.toml:2): should be a valid string"),

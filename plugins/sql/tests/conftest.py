@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +46,33 @@ def make(tmp_path: Path, clock: TestClock) -> Callable[..., SQLAdapter]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL server, whose superuser it names."""
+    from daystore_sql.compliance import PostgreSQLTarget
+
+    target = PostgreSQLTarget()
+    yield target.serve()
+    target.withdraw()
+
+
+@pytest.fixture(scope="session")
+def pgbouncer() -> Iterator[str]:
+    """The URL of a PgBouncer in front of a PostgreSQL server."""
+    from daystore_sql.compliance import PgBouncerTarget
+
+    target = PgBouncerTarget()
+    yield target.serve()
+    target.withdraw()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """The URL of a MariaDB server, whose superuser it names."""
+    from daystore_sql.compliance_mysql import MariaDBTarget
+
+    target = MariaDBTarget()
+    yield target.serve()
+    target.withdraw()

@@ -20,7 +20,10 @@ def run(code: str, *arguments: str) -> str:
 def test_the_spec_names_what_is_there() -> None:
     (spec,) = plugin.daystore_adapters()
     assert isinstance(spec, AdapterSpec)
-    assert (spec.name, spec.schemes) == (SQLAdapter.name, ("sqlite",))
+    assert (spec.name, spec.schemes) == (
+        SQLAdapter.name,
+        ("sqlite", "postgresql", "postgres", "mysql", "mariadb"),
+    )
     assert spec.factory == f"{SQLAdapter.__module__}:{SQLAdapter.__qualname__}"
     assert spec.config == f"{SQLConfig.__module__}:{SQLConfig.__qualname__}"
     assert spec.capabilities == CAPABILITIES.names()

@@ -20,7 +20,7 @@ PROFILES: Final[Mapping[str, str]] = {
     "consistency": "consistency levels",
     "durability": "what survives a crash, another process, and a newer version",
     "space": "what is deleted or expired is given back, and no index keeps it",
-    "faults": "behaviour when the connection to the server fails",
+    "faults": "behaviour when the server, or the connection to it, fails",
 }
 """Every profile, with what it is about."""
 
@@ -36,8 +36,8 @@ _BY_CAPABILITY: Final = (
     ("query", "query"),
 )
 _BY_HOOK: Final = (
-    *(("process", "durability"), ("future", "durability"), ("proxy", "faults"), ("visited", "query")),
-    ("raw", "space"),
+    *(("crash", "faults"), ("process", "durability"), ("future", "durability"), ("proxy", "faults")),
+    *(("visited", "query"), ("raw", "space")),
 )
 
 

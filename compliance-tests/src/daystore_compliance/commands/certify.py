@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
@@ -38,6 +40,7 @@ def certify(  # noqa: PLR0913 -- the options of a command
     target: str,
     *pytest_arguments: Annotated[str, Parameter(allow_leading_hyphen=True)],
     url: str | None = None,
+    image: str | None = None,
     contract: str = CURRENT,
     profile: str = "",
     level: Literal["quick", "full"] = "full",
@@ -54,8 +57,9 @@ def certify(  # noqa: PLR0913 -- the options of a command
 
     Args:
         target: A target's name, a URL, or module:attribute.
-        pytest_arguments: Further arguments for pytest, after "--".
+        pytest_arguments: Further arguments for pytest, after "--". Its plugins have to be named there: -p NAME.
         url: Where the backend of a named target is.
+        image: Of which container its server is made, such as valkey/valkey:8.
         contract: The version of the contract.
         profile: Only these profiles, separated by commas.
         level: quick takes seconds, full minutes.
@@ -71,6 +75,7 @@ def certify(  # noqa: PLR0913 -- the options of a command
         *("--daystore-target", target, "--daystore-level", level, "--daystore-seed", str(seed)),
         *("--daystore-contract", contract, "--daystore-profile", profile),
         *(("--daystore-url", url) if url is not None else ()),
+        *(("--daystore-image", image) if image is not None else ()),
         *(("--daystore-waivers", str(waivers.resolve())) if waivers is not None else ()),
         *(argument for one in case for argument in ("--daystore-case", one)),
         *(() if case else ("--daystore-out", str(out.resolve()))),
@@ -89,21 +94,47 @@ def certify(  # noqa: PLR0913 -- the options of a command
 def _parallel(workers: int | None) -> tuple[str, ...]:
     if find_spec("xdist") is None or workers == 1:
         return ()
-    return ("--numprocesses", "auto" if workers is None else str(workers), "--maxprocesses", "8")
+    return (
+        "-p",
+        "xdist.plugin",
+        "--numprocesses",
+        "auto" if workers is None else str(workers),
+        "--maxprocesses",
+        "8",
+    )
 
 
 def _run(arguments: list[str]) -> int:
     """Run pytest. In this process it could not rewrite the modules that are imported already."""
     environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # those that are installed for something else
     with tempfile.TemporaryDirectory(prefix="daystore-certify-") as folder:
         settings = Path(folder) / "pytest.ini"
         settings.write_text(_SETTINGS, encoding="utf-8")
         command = [
             *(sys.executable, "-m", "pytest", "-c", str(settings), "--rootdir", folder),
+            *("-p", "daystore_compliance.plugin", "-p", "daystore_compliance.heap"),
             *("-p", "no:cacheprovider", "--noconftest", "-q"),
             *("--pyargs", "daystore_compliance.suite"),
         ]
-        try:
-            return subprocess.run([*command, *arguments], env=environment, check=False).returncode
-        except KeyboardInterrupt:
-            return Exit.NOTHING
+        return _waited_for(subprocess.Popen([*command, *arguments], env=environment))
+
+
+def _waited_for(run: subprocess.Popen[bytes]) -> int:
+    """Wait for a run, however impatient somebody becomes: it ends the servers that it has started."""
+
+    def terminate(number: int, _frame: FrameType | None) -> None:
+        run.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    interrupted = False
+    try:
+        while True:
+            try:
+                code = run.wait()
+            except KeyboardInterrupt:
+                interrupted = True  # the terminal has told the run as well
+            else:
+                return Exit.NOTHING if interrupted else code
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -27,6 +27,11 @@ def daystore_commands() -> list[CommandSpec]:
         ),
         CommandSpec(name="diff", app=f"{home}.diff:diff", summary="Compare two certificates."),
         CommandSpec(
+            name="services",
+            app=f"{home}.services:app",
+            summary="Start real servers to try backends against, and end them.",
+        ),
+        CommandSpec(
             name="selftest", app=f"{home}.selftest:selftest", summary="Put the suite itself on trial."
         ),
     ]

@@ -11,6 +11,7 @@ from daystore_compliance.case import Level, case
 from daystore_compliance.checks import assert_same_record, raises
 from daystore_compliance.env import Env
 from daystore_compliance.families import FAMILIES
+from daystore_compliance.overlapping import going_on
 
 
 @case("batch.order")
@@ -412,14 +413,14 @@ async def atomic_visible(env: Env) -> None:
         await env.second() if "second" in env.target.hooks else env.adapter
     )
     keys = [f"k{n:02}" for n in range(20)]
-    rounds = env.scale(30, 300)
     seen: set[bytes] = set()
-    done = False
+    last, done = b"", False
 
     async def write() -> None:
-        nonlocal done
-        for number in range(rounds):
-            await env.adapter.set_batch([records.a_put(k, b"%d" % number) for k in keys], atomic=True)
+        nonlocal done, last
+        for number in going_on(env.scale(30, 300), lambda: len(seen) > 2):
+            last = b"%d" % number
+            await env.adapter.set_batch([records.a_put(k, last) for k in keys], atomic=True)
             await asyncio.sleep(0)
         done = True
 
@@ -436,7 +437,7 @@ async def atomic_visible(env: Env) -> None:
 
     await asyncio.gather(write(), watch(), watch())
     assert len(seen) > 2, "the readers did not overlap with the writer"
-    await records.expect(dict.fromkeys(keys, b"%d" % (rounds - 1)))
+    await records.expect(dict.fromkeys(keys, last))
 
 
 @case("batch.replace_atomic")
@@ -447,13 +448,12 @@ async def replace_atomic(env: Env) -> None:
         await env.second() if "second" in env.target.hooks else env.adapter
     )
     await records.fill(["a", "b"])
-    rounds = env.scale(50, 500)
     seen: set[bytes] = set()
     done = False
 
     async def write() -> None:
         nonlocal done
-        for number in range(rounds):
+        for number in going_on(env.scale(50, 500), lambda: len(seen) > 2):
             await records.put("a", b"%d" % number, fields={"n": number})
             await records.write(records.a_put("b", b"%d" % number, fields={"n": number}))
             await asyncio.sleep(0)

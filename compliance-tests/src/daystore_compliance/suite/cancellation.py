@@ -273,7 +273,7 @@ def _puts(records: Records, number: int, expires_at: int, keys: int) -> list[Put
         records.a_put(
             f"k{n}",
             b"%d of %d" % (n, number),
-            fields={"n": number, "t": f"text {number}", "l": ("x", str(number))},
+            fields={"n": number, "t": f"text {number}.", "l": ("x", str(number))},
             expires_at=expires_at + 1000 * number,
             content_type=f"type/{number}",
             schema=f"schema {number}",

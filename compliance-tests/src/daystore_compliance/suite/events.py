@@ -13,6 +13,7 @@ from daystore.stores import EventStore
 from daystore_compliance.case import case
 from daystore_compliance.checks import raises
 from daystore_compliance.env import Env
+from daystore_compliance.overlapping import going_on
 
 NEEDS = {"transactions", "query"}
 
@@ -243,13 +244,12 @@ async def with_record(env: Env) -> None:
     adapter = await env.second() if "second" in env.target.hooks else env.adapter
     watched = env.target.storage_type({"main": adapter})
     seen_notes = watched.store("notes")
-    rounds = env.scale(15, 150)
     last, done = 0, False
     numbers: set[int] = set()
 
     async def commit() -> None:
         nonlocal done, last
-        while last < rounds or (len(numbers) <= 2 and last < 50 * rounds):
+        for _ in going_on(env.scale(15, 150), lambda: len(numbers) > 2):
             last += 1
             async with storage.transaction() as tx:
                 await tx.events.emit("note.set", last)

@@ -118,6 +118,7 @@ async def _overtaken(env: Env, write: Write) -> None:
 async def unknown_keeps(env: Env) -> None:
     """What a write of unknown outcome has written stays, whatever the adapter does afterwards."""
     records = env.records()
+    await records.put("first", fields={"n": 0})  # an adapter that notes names has noted these
     unknown = 0
     for nth in range(1, 40):
         async with proxied(env, timeout=2.0) as (adapter, proxy):

@@ -14,6 +14,7 @@ from daystore_compliance.checks import raises
 from daystore_compliance.env import Env
 from daystore_compliance.families import FAMILIES, PREFIXES
 from daystore_compliance.model import Row, select
+from daystore_compliance.overlapping import going_on
 from daystore_compliance.tables import PROBES, VALUES, fill_values
 
 
@@ -348,7 +349,7 @@ async def while_writing(env: Env) -> None:
 
     async def page() -> None:
         nonlocal done
-        for _ in range(env.scale(5, 50)):
+        for _ in going_on(env.scale(5, 50), lambda: written > 5):
             found: list[str] = []
             cursor = None
             while True:

@@ -11,6 +11,7 @@ from daystore.abc import ABSENT, KEEP, Delete, Put, Record, StorageAdapter
 from daystore.errors import TransactionConflict, VersionConflict
 from daystore_compliance.case import case
 from daystore_compliance.env import Env
+from daystore_compliance.overlapping import going_on
 from daystore_compliance.records import Records
 
 WAYS: Final = ("alone", "batch", "atomic")
@@ -131,7 +132,7 @@ async def seen_whole(env: Env, way: str) -> None:
 
     async def write() -> None:
         nonlocal done
-        for number in range(env.scale(40, 400)):
+        for number in going_on(env.scale(40, 400), lambda: len(seen) > 2):
             puts = [numbered.put(key, number) for key in keys]
             if way == "alone":
                 for put in puts:
@@ -194,7 +195,8 @@ async def atomic_replaces(env: Env, way: str) -> None:
 
     async def write() -> None:
         nonlocal done
-        for number in range(1, env.scale(30, 300)):
+        for turn in going_on(env.scale(30, 300), lambda: len(seen) > 2):
+            number = turn + 1
             new, old = (keys[1::2], keys[::2]) if number % 2 else (keys[::2], keys[1::2])
             changes: list[Put | Delete] = [records.a_put(key, b"%d" % number) for key in new]
             changes += [records.a_delete(key) for key in old]

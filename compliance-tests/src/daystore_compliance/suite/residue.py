@@ -232,12 +232,13 @@ async def sweep_race(env: Env) -> None:
     for _ in range(env.scale(3, 30)):
         deadline = env.clock.deadline(60)
         old = {f"k{n:02}": n for n in range(30)}
+        again = {key: n + 100 for key, n in old.items() if n % 3 != 2}
+        alive = await _more(env, empty, len(again))  # as long as there is nothing to sweep
         await records.write(
             *(records.a_put(k, fields=_fields(n), expires_at=deadline) for k, n in old.items())
         )
         env.clock.advance(DAY)
         assert await records.count() == 0
-        again = {key: n + 100 for key, n in old.items() if n % 3 != 2}
         writers = [records if n % 2 else other for n in again.values()]
         await asyncio.gather(
             *(
@@ -247,7 +248,6 @@ async def sweep_race(env: Env) -> None:
             *(records.put("occasion") for _ in range(3)),
         )
         await records.delete("occasion")
-        alive = await _more(env, empty, len(again))
         assert await _swept(env, records, alive), "what is kept is not what is alive"
         await records.expect({key: b"%d" % n for key, n in again.items()}, *old)
         for key, n in again.items():

@@ -15,6 +15,7 @@ from daystore.errors import TransactionConflict
 from daystore_compliance.case import case
 from daystore_compliance.checks import raises
 from daystore_compliance.env import Env
+from daystore_compliance.overlapping import going_on
 from daystore_compliance.transacting import NEEDS, begin, put, value
 
 
@@ -221,13 +222,12 @@ async def commit_visible_all_or_none(env: Env) -> None:
     records = env.records()
     reader = records.through(await env.second() if "second" in env.target.hooks else env.adapter)
     keys = [f"k{n:02}" for n in range(20)]
-    rounds = env.scale(20, 200)
     done = False
     seen: set[bytes | None] = set()
 
     async def commit() -> None:
         nonlocal done
-        for number in range(rounds):
+        for number in going_on(env.scale(20, 200), lambda: len(seen) > 2):
             async with begin(records) as tx:
                 for key in keys:
                     await put(tx, records, key, b"%d" % number)

@@ -24,6 +24,10 @@ T = TypeVar("T")
 LOOPBACK: Final = "127.0.0.1"
 
 
+Disk = list[tuple[Instant, WriteBatch, Sequence[str]]]
+"""What a server finds again after it was killed: its writes, in order, with their instants and marks."""
+
+
 class Shelf(MemoryAdapter):
     """The records of one namespace."""
 
@@ -37,10 +41,12 @@ class Space:
 
     Args:
         namespace: Its name.
+        disk: Where each write is kept before it is answered; ``None`` for nowhere.
     """
 
-    def __init__(self, namespace: str) -> None:
+    def __init__(self, namespace: str, disk: Disk | None = None) -> None:
         self.journal: Journal = Journal()
+        self.disk: Disk | None = disk
         self._now: Instant = 0
         self._shelf = Shelf(namespace=namespace, clock=lambda: self._now)
         self._dead: dict[str, None] = {}
@@ -76,7 +82,15 @@ class Space:
     async def _write(self, batch: WriteBatch, marks: Sequence[str]) -> Any:
         outcomes = await self._shelf._write(batch)
         self.journal.note(batch, marks, outcomes)
+        if self.disk is not None:
+            self.disk.append((self._now, batch, marks))
         return outcomes
+
+    async def recover(self, disk: Disk) -> None:
+        """Write again what was kept of an earlier life."""
+        for now, batch, marks in disk:
+            self._now = now
+            self.journal.note(batch, marks, await self._shelf._write(batch))
 
     async def _look(self, names: Sequence[Name], number: int) -> list[Change | None]:
         return [self.journal.since(name, number) for name in names]
@@ -102,17 +116,21 @@ class WireServer:
 
     Args:
         password: What a client has to say.
+        keeps: Whether what was written is there again after `kill` and `start`.
 
     Attributes:
         port: Where it listens, once it was started.
+        space: Class of its namespaces, for variations of it.
     """
 
     host: Final = LOOPBACK
+    space: type[Space] = Space
 
-    def __init__(self, password: str = "") -> None:
+    def __init__(self, password: str = "", *, keeps: bool = False) -> None:
         self.port: int = 0
         self._password = password
         self._spaces: dict[str, Space] = {}
+        self._disks: dict[str, Disk] | None = {} if keeps else None
         self._connections: dict[str, set[asyncio.StreamWriter]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread: threading.Thread | None = None
@@ -136,17 +154,25 @@ class WireServer:
         self._thread.join()
         self._thread = None
 
+    def kill(self) -> None:
+        """End in the middle of whatever is done, and forget everything but what was kept."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel)
+        self.stop()
+        self._spaces.clear()
+
     def _run(self, started: Future[None]) -> None:
         async def serve() -> None:
             self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
+            for namespace, disk in (self._disks or {}).items():
+                await self._space(namespace).recover(disk)
             server = await asyncio.start_server(self._accepted, self.host, self.port)
             self.port = server.sockets[0].getsockname()[1]
             started.set_result(None)
             await self._ending.wait()
             await stop_listening(server)
             while self._tasks:
-                for task in self._tasks:
-                    task.cancel()
+                self._cancel()
                 await asyncio.sleep(0)
             await asyncio.sleep(0)  # the sockets close in the next turn
 
@@ -156,6 +182,10 @@ class WireServer:
             if started.done():
                 raise
             started.set_exception(error)
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
     # --- What can be seen from outside ---------------------------------------------------------------------
 
@@ -170,7 +200,10 @@ class WireServer:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(count(), self._loop))
 
     def _space(self, namespace: str) -> Space:
-        return self._spaces.setdefault(namespace, Space(namespace))
+        if namespace not in self._spaces:
+            disk = None if self._disks is None else self._disks.setdefault(namespace, [])
+            self._spaces[namespace] = self.space(namespace, disk)
+        return self._spaces[namespace]
 
     # --- Serving -------------------------------------------------------------------------------------------
 

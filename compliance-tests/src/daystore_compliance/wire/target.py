@@ -19,17 +19,19 @@ class WireTarget(Target):
 
     Attributes:
         adapter: Class of the adapter, for variations of it.
+        server: Class of the server, for variations of it.
         secrets: What must not stand in any message.
     """
 
     name = "wire"
-    hooks: frozenset[str] = frozenset({"fresh", "proxy", "raw", "reopen", "second"})
+    hooks: frozenset[str] = frozenset({"crash", "fresh", "proxy", "raw", "reopen", "second"})
     disposable = True
     adapter: type[WireAdapter] = WireAdapter
+    server: type[WireServer] = WireServer
     secrets: tuple[str, ...] = (PASSWORD,)
 
     def __init__(self) -> None:
-        self._server = WireServer(PASSWORD)
+        self._server = self.server(PASSWORD)
         self._reached: tuple[str, int] | None = None
 
     def start(self) -> None:
@@ -43,6 +45,20 @@ class WireTarget(Target):
     def fresh(self) -> Target:
         """Return another one, with a server of its own."""
         return type(self)()
+
+    def private(self) -> Self:
+        """Return another one, with a server of its own that can be killed."""
+        other = type(self)()
+        other._server = self.server(PASSWORD, keeps=True)
+        return other
+
+    def kill(self) -> None:
+        """Kill the server."""
+        self._server.kill()
+
+    def restart(self) -> None:
+        """Start the server again."""
+        self._server.start()
 
     @property
     def address(self) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from typing import ClassVar, Protocol, Self
 
 from daystore.abc.capabilities import EVENTUAL, Capabilities, Consistency
 from daystore.abc.clock import Clock, system_clock
+from daystore.abc.coalescing import Coalescer
 from daystore.abc.guard import check_batch, check_consistency, require
 from daystore.abc.names import DEFAULT_NAMESPACE, check_collection, check_key, check_namespace
 from daystore.abc.query import Aggregation, Explanation, GroupRow, Page, Query
@@ -114,6 +115,13 @@ class StorageAdapter(ABC):
         clock: Where the present instant comes from.
         timeout: Seconds an operation may take; ``None`` for no limit.
 
+    Attributes:
+        name: By which configuration and errors call it.
+        capabilities: What it declares.
+        coalesce: Whether single calls that are made at the same time go to the backend together: reads of one
+            key as one ``_read``, changes of one record as one ``_write`` that is not atomic. A class says what is
+            best for its backend; what an object says is looked at when it is opened.
+
     Raises:
         InvalidKey: If the namespace is outside the rules.
         ValueError: If the timeout is not positive.
@@ -121,6 +129,7 @@ class StorageAdapter(ABC):
 
     name: ClassVar[str]
     capabilities: Capabilities
+    coalesce: bool = False
 
     def __init__(
         self,
@@ -136,6 +145,7 @@ class StorageAdapter(ABC):
         self.clock = clock
         self.timeout = timeout
         self._is_open = False
+        self._coalescer: Coalescer | None = None
 
     # --- What an author writes -----------------------------------------------------------------------------
 
@@ -197,14 +207,26 @@ class StorageAdapter(ABC):
     async def open(self) -> None:
         """Connect. Opening what is open does nothing."""
         if not self._is_open:
+            if self._coalescer is not None:  # it is being closed
+                await self._coalescer.drain()
             await self._open()
+            if self._coalescer is None:
+                self._coalescer = self._new_coalescer()
             self._is_open = True
 
     async def close(self) -> None:
-        """Disconnect. Closing what is closed does nothing."""
+        """Disconnect. Closing what is closed does nothing.
+
+        An adapter that coalesces first sends what single calls have left with it, and waits for the answers.
+        """
         if self._is_open:
             self._is_open = False
-            await self._close()
+            try:
+                if self._coalescer is not None:
+                    await self._coalescer.drain()
+            finally:
+                self._coalescer = None
+                await self._close()
 
     async def __aenter__(self) -> Self:
         """Open."""
@@ -260,6 +282,8 @@ class StorageAdapter(ABC):
         if not keys:
             return []
         async with self._limit("read"):
+            if self._coalescer is not None and len(keys) == 1:
+                return await self._coalescer.read(collection, keys, consistency)
             if size is None or len(keys) <= size:
                 return await self._read(collection, keys, consistency)
             found: list[Record | None] = []
@@ -288,6 +312,8 @@ class StorageAdapter(ABC):
         size = self.capabilities.limits.max_batch
         try:
             async with self._limit("write"):
+                if self._coalescer is not None and len(batch.operations) == 1 and not batch.atomic:
+                    return await self._coalescer.write(batch)
                 if batch.atomic or size is None or len(batch.operations) <= size:
                     return await self._write(batch)
                 return await self._write_chunks(batch, size)
@@ -471,6 +497,12 @@ class StorageAdapter(ABC):
                 "the adapter is not open: use it inside 'async with adapter:', and not after its end",
                 backend=self.name,
             )
+
+    def _new_coalescer(self) -> Coalescer | None:
+        size = self.capabilities.limits.max_batch
+        if not self.coalesce or size == 1:
+            return None
+        return Coalescer(self._read, self._write, self._limit, backend=self.name, max_batch=size)
 
     def _limit(self, operation: str) -> AbstractAsyncContextManager[object]:
         return _UNLIMITED if self.timeout is None else _TimeLimit(self.timeout, self.name, operation)

@@ -22,7 +22,7 @@ __all__ = ["check_names"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _TABLES = ("backends", "stores")
-_BESIDE = ("namespace", "timeout")
+_BESIDE = ("namespace", "timeout", "coalesce")
 
 
 def check_names(layer: Layer, plugins: Plugins) -> list[Problem]:

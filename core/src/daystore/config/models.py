@@ -13,6 +13,7 @@ from daystore.abc.capabilities import EVENTUAL, STRONG, Consistency, bounded
 from daystore.abc.names import DEFAULT_NAMESPACE, check_collection, check_namespace
 from daystore.config.durations import parse_duration, parse_timeout
 from daystore.config.spelling import did_you_mean
+from daystore.config.switches import parse_switch
 
 if TYPE_CHECKING:
     from daystore.abc import StorageAdapter
@@ -36,6 +37,13 @@ def _collection(collection: str) -> str:
 def _timeout(value: object) -> float | None:
     try:
         return parse_timeout(value)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _switch(value: object) -> bool | None:
+    try:
+        return parse_switch(value)
     except TypeError as error:
         raise ValueError(str(error)) from error
 
@@ -76,6 +84,8 @@ class BackendConfig(_Model):
         adapter: Name of the adapter, where there is no URL.
         namespace: See `daystore.abc.StorageAdapter`.
         timeout: Seconds that an operation may take; ``None`` for no limit.
+        coalesce: Whether single calls that are made at the same time go to the backend together; ``None`` for
+            what is best for the backend.
         options: The adapter's own options. Not shown in ``repr``.
     """
 
@@ -83,6 +93,7 @@ class BackendConfig(_Model):
     adapter: str | None = None
     namespace: Annotated[str, AfterValidator(_namespace)] = DEFAULT_NAMESPACE
     timeout: Annotated[float | None, PlainValidator(_timeout)] = DEFAULT_TIMEOUT
+    coalesce: Annotated[bool | None, PlainValidator(_switch)] = None
     options: Mapping[str, Any] = Field(default_factory=dict, repr=False)
 
     def make_adapter(self, plugins: Plugins) -> StorageAdapter:
@@ -91,8 +102,9 @@ class BackendConfig(_Model):
         Raises:
             ConfigError: If an option or the driver's installation is at fault.
         """
-        # A namespace or timeout that is not written here may stand in the URL.
-        written = {key: getattr(self, key) for key in self.model_fields_set & {"namespace", "timeout"}}
+        # One of these that is not written here may stand in the URL.
+        beside = {"namespace", "timeout", "coalesce"}
+        written = {key: getattr(self, key) for key in self.model_fields_set & beside}
         options = {**self.options, **written}
         if self.url is not None:
             return plugins.open_adapter(self.url, **options)

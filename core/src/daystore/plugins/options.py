@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from daystore.config.durations import parse_timeout
 from daystore.config.problems import KeyPath, Problem, format_path, pydantic_problems
 from daystore.config.spelling import did_you_mean
+from daystore.config.switches import parse_switch
 from daystore.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,8 +16,13 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMON_OPTIONS", "adapter_options", "check_adapter_options", "check_options"]
 
-COMMON_OPTIONS: Final = ("namespace", "timeout", "clock")
+COMMON_OPTIONS: Final = ("namespace", "timeout", "coalesce", "clock")
 """What every adapter takes beside the options of its own model."""
+
+_PARSED: Final[Mapping[str, Callable[[object], object]]] = {
+    "timeout": parse_timeout,
+    "coalesce": parse_switch,
+}
 
 
 def check_options(
@@ -63,11 +69,12 @@ def check_adapter_options(
     common = {name: options[name] for name in COMMON_OPTIONS if name in options}
     own = {name: value for name, value in options.items() if name not in COMMON_OPTIONS}
     checked, problems = check_options(model, own)
-    if "timeout" in common:
-        try:
-            common["timeout"] = parse_timeout(common["timeout"])
-        except (TypeError, ValueError) as error:
-            problems.append(Problem(("timeout",), str(error)))
+    for name, parse in _PARSED.items():
+        if name in common:
+            try:
+                common[name] = parse(common[name])
+            except (TypeError, ValueError) as error:
+                problems.append(Problem((name,), str(error)))
     if "clock" in common and not callable(common["clock"]):
         problems.append(Problem(("clock",), "a clock is a function, which only code can give"))
     return {**common, **checked}, problems

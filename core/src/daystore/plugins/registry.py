@@ -197,7 +197,8 @@ class Plugins:
 
         Args:
             url: Its ``daystore_*`` parameters are options too; the rest goes to the driver as it is.
-            **options: ``namespace``, ``timeout``, ``clock`` and the adapter's own. They win over the URL's.
+            **options: ``namespace``, ``timeout``, ``coalesce``, ``clock`` and the adapter's own. They win over
+                the URL's.
 
         Raises:
             UnknownAdapter: If no plugin answers to the URL.
@@ -219,7 +220,11 @@ class Plugins:
 
     def _make(self, spec: AdapterSpec, url: str, options: Mapping[str, object]) -> StorageAdapter:
         checked = adapter_options(spec.name, self.adapter_model(spec.name), options)
-        return self.adapter_class(spec.name).from_url(url, **checked)
+        coalesce = checked.pop("coalesce", None)
+        adapter = self.adapter_class(spec.name).from_url(url, **checked)
+        if coalesce is not None:
+            adapter.coalesce = bool(coalesce)
+        return adapter
 
     def _find_adapter(self, catalog: Catalog[AdapterSpec], name: str, shown: str) -> Claim[AdapterSpec]:
         if claim := catalog.claims.get(name):

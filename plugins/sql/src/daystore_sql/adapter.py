@@ -29,15 +29,14 @@ from daystore.abc import (
 )
 from daystore.abc.adapter import DEFAULT_TIMEOUT
 from daystore.abc.names import DEFAULT_NAMESPACE
-from daystore.errors import BackendUnavailable, ConfigError, StoreClosed
+from daystore.errors import ConfigError, StoreClosed
 from daystore_sql.aggregating import run_aggregate
 from daystore_sql.config import SQLConfig
-from daystore_sql.dialects.sqlite_database import SQLiteDatabase
-from daystore_sql.engine import Engine
+from daystore_sql.database import Database, Engine, database_of
 from daystore_sql.errors import BACKEND
 from daystore_sql.explaining import run_explain
 from daystore_sql.reading import run_count, run_query
-from daystore_sql.session import Session, in_snapshot
+from daystore_sql.session import in_snapshot
 from daystore_sql.writing import check_sizes
 
 __all__ = ["SQLAdapter"]
@@ -56,11 +55,12 @@ CAPABILITIES = Capabilities(
 
 
 class SQLAdapter(StorageAdapter):
-    """Records in a SQL database: SQLite, in a file or in memory.
+    """Records in a SQL database.
 
-    A database in memory lives from `open` to `close`; each adapter has its own. A file is declared ``durable``
-    with the option ``synchronous="full"``: without it the last writes before a power failure may be lost, though
-    none to a crash of the process.
+    SQLite is in a file or in memory. A database in memory lives from `open` to `close`; each adapter has its own.
+    A file is declared ``durable`` with the option ``synchronous="full"``: without it the last writes before a
+    power failure may be lost, though none to a crash of the process. A server is declared ``durable`` once `open`
+    has found that it waits for its disk; its adapter belongs to the event loop that it was opened on.
 
     Args:
         database: Which database.
@@ -74,7 +74,7 @@ class SQLAdapter(StorageAdapter):
 
     def __init__(
         self,
-        database: SQLiteDatabase,
+        database: Database,
         *,
         namespace: str = DEFAULT_NAMESPACE,
         clock: Clock = system_clock,
@@ -82,7 +82,8 @@ class SQLAdapter(StorageAdapter):
     ) -> None:
         super().__init__(namespace=namespace, clock=clock, timeout=timeout)
         self.database = database
-        if database.is_memory or database.config.synchronous != "full":
+        self.coalesce = database.is_far
+        if not database.is_durable:
             self.capabilities = replace(CAPABILITIES, durable=False)
         self._engine: Engine | None = None
         self._changing = asyncio.Lock()  # opening and closing, one at a time
@@ -100,7 +101,8 @@ class SQLAdapter(StorageAdapter):
         """Make a closed adapter.
 
         Args:
-            url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:`` or ``sqlite://``.
+            url: ``sqlite:///relative.db``, ``sqlite:////absolute.db``, ``sqlite:///:memory:`` or ``sqlite://``;
+                ``postgresql://user:password@host/database``; ``mysql://user:password@host/database``.
             namespace: As for `StorageAdapter`.
             clock: As for `StorageAdapter`.
             timeout: As for `StorageAdapter`.
@@ -115,7 +117,7 @@ class SQLAdapter(StorageAdapter):
             problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             known = ", ".join(SQLConfig.model_fields)
             raise ConfigError(f"options of the sql adapter: {problems}; there are: {known}") from None
-        return cls(SQLiteDatabase.from_url(url, config), namespace=namespace, clock=clock, timeout=timeout)
+        return cls(database_of(url, config), namespace=namespace, clock=clock, timeout=timeout)
 
     # --- Life ------------------------------------------------------------------------------------------------
 
@@ -123,8 +125,14 @@ class SQLAdapter(StorageAdapter):
         async with self._changing:
             if self._engine is not None:
                 return  # opened by another task meanwhile
-            engine = Engine(self.database, self.namespace, self.clock)
+            engine = self.database.engine(self.namespace, self.clock, lambda: self.timeout)
             await engine.start()
+            if self.capabilities.durable != engine.is_durable:
+                self.capabilities = replace(self.capabilities, durable=engine.is_durable)
+            limits = CAPABILITIES.limits
+            if engine.largest is not None and engine.largest < (limits.max_value_bytes or engine.largest + 1):
+                limits = replace(limits, max_value_bytes=engine.largest)
+            self.capabilities = replace(self.capabilities, limits=limits)
             self._engine = engine
             self._forgotten = weakref.finalize(self, engine.abandon)
 
@@ -143,11 +151,7 @@ class SQLAdapter(StorageAdapter):
         return engine
 
     async def _health(self) -> Health:
-        try:
-            detail = await self._opened.ask_writer("health", _check_health)
-        except BackendUnavailable as error:
-            return Health(False, {"error": error.message})
-        return Health(True, detail)
+        return await self._opened.health()
 
     # --- The primitives --------------------------------------------------------------------------------------
 
@@ -179,10 +183,3 @@ class SQLAdapter(StorageAdapter):
 
     async def _explain(self, query: Query) -> Explanation:
         return await self._opened.read("explain", in_snapshot, run_explain, query)
-
-
-def _check_health(session: Session) -> dict[str, str]:
-    session.execute(session.dialect.begin_write)
-    session.execute(session.statements.touch)
-    session.connection.rollback()
-    return session.dialect.about(session.connection)

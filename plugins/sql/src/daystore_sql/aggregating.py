@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, literal_column
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func
 
 from daystore.abc import (
     Aggregate,
@@ -31,16 +31,13 @@ from daystore_sql.planning import Access
 from daystore_sql.predicate import FALSE, OWN, Leaf, is_large, normalise
 from daystore_sql.reading import Search, by_key
 from daystore_sql.schema import ds_field
-from daystore_sql.selects import Found, form_of
+from daystore_sql.selects import Found, by_number, form_of, with_last_shape
 from daystore_sql.session import Session
 
 __all__ = ["run_aggregate"]
 
 MOST_GROUPING, MOST_COMPUTED = 20, 40
 """Fields of one statement, beyond which a database might refuse it: SQLite joins 64 tables at most."""
-
-_HALF: ColumnElement[int] = literal_column("32")
-_LOW_HALF: ColumnElement[int] = literal_column("4294967295")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,8 @@ class Slot:
     Attributes:
         kind: ``key``, ``created_at``, ``updated_at``, ``field``, or ``nothing`` for a field that no record has.
         field: Number of the field.
-        floats: Whether it is summed and there are floats in it, anywhere in the collection.
+        floats: Whether it is summed and there are floats in it, anywhere in the collection. Where a statement
+            costs a round trip, none is spent on finding that out.
     """
 
     kind: str
@@ -138,8 +136,8 @@ def _slot(name: str, names: CollectionNames, search: Search, *, is_summed: bool)
     if field is None:
         return Slot("nothing")
     low, high = type_range(0.0)
-    floats = is_summed and search.size_of(Leaf("field", field, low=low, high=high), 1) > 0
-    return Slot("field", field, floats)
+    floats = Leaf("field", field, low=low, high=high)
+    return Slot("field", field, is_summed and (search.is_far or search.size_of(floats, 1) > 0))
 
 
 def _fetch(
@@ -155,7 +153,10 @@ def _fetch(
     values = search.values(access) | {"singles": SINGLES}
     values.update({f"slot_{n}": slot.field for n, slot in enumerate(slots.values())})
     build = lambda: _select(access, aggregation, slots, session.dialect)  # noqa: E731
-    return session.run(key, build, values).fetchall()
+    rows: list[Sequence[Any]] = session.run(key, build, values).fetchall()
+    if session.dialect.is_far:
+        session.saw(rows[0][-1:] if rows else None)
+    return rows
 
 
 # --- The statement -------------------------------------------------------------------------------------------
@@ -167,6 +168,7 @@ def _select(
     found = Found(access, dialect, "all")
     source = found.source
     columns: Columns = {}
+    entries = []
     for n, (name, slot) in enumerate(slots.items()):
         if slot.kind == "field":
             entry = ds_field.alias(f"v{n}")
@@ -174,13 +176,17 @@ def _select(
             single = entry.c.sort_key < bindparam("singles")
             source = source.outerjoin(entry, and_(of_record, single))
             columns[name] = slot, entry.c.sort_key, entry.c
+            entries.append(entry)
         elif slot.kind == "key":
             columns[name] = slot, found.row.key, None
         else:
             columns[name] = slot, None if slot.kind == "nothing" else found.row.value(slot.kind), None
     groups = [column for name in aggregation.group_by if (column := columns[name][1]) is not None]
     results = [c for a in aggregation.functions.values() for c in _results(a, columns, dialect)]
-    return found.select(func.count(), *groups, *results, source=source).group_by(*groups)
+    query = found.select(func.count(), *groups, *results, source=source).group_by(*groups)
+    for entry in entries:
+        query = by_number(query, entry)
+    return with_last_shape(query) if dialect.is_far else query
 
 
 def _results(aggregate: Aggregate, columns: Columns, dialect: Dialect) -> Iterator[ColumnElement[Any]]:
@@ -196,14 +202,13 @@ def _results(aggregate: Aggregate, columns: Columns, dialect: Dialect) -> Iterat
     elif function is Function.MIN or function is Function.MAX:
         if slot.kind == "field":
             column = case((column < bindparam("scalars"), column))
-        yield func.min(column) if function is Function.MIN else func.max(column)
+        yield dialect.least(column) if function is Function.MIN else dialect.greatest(column)
     elif slot.kind == "field":
         yield func.count(entry.whole)
-        yield func.sum(entry.whole.bitwise_rshift(_HALF))
-        yield func.sum(entry.whole.bitwise_and(_LOW_HALF))
+        yield from dialect.whole_sums(entry.whole)
         if slot.floats:
             yield func.count(entry.real)
-            yield dialect.float_sum(func.coalesce(entry.real, entry.whole))
+            yield dialect.float_sum(entry.real, entry.whole)
 
 
 # --- Its rows ------------------------------------------------------------------------------------------------
@@ -216,7 +221,7 @@ def _group_row(
     records = next(cells)
     group = tuple(_group_value(name, slots[name], cells, session) for name in aggregation.group_by)
     values = {
-        alias: records if a.field is None else _result(a.function, slots[a.field], cells)
+        alias: records if a.field is None else _result(a.function, slots[a.field], cells, session.dialect)
         for alias, a in aggregation.functions.items()
     }
     return GroupRow(group, values)
@@ -228,7 +233,7 @@ def _group_value(name: str, slot: Slot, cells: Iterator[Any], session: Session) 
     cell = next(cells)
     if slot.kind == "field" and cell is not None and cell[0] == LIST:
         # The index knows a list by its digest; some record has it in full.
-        (packed,) = session.execute(session.statements.list_of, (slot.field, cell)).fetchone()
+        (packed,) = session.read(session.statements.list_of, (slot.field, cell)).fetchone()
         return unpack_fields(packed)[name]
     return _value(slot, cell)
 
@@ -241,7 +246,7 @@ def _value(slot: Slot, cell: Any) -> Scalar | None:
     return str(cell, "utf-8") if slot.kind == "key" else from_instant(cell)
 
 
-def _result(function: Function, slot: Slot, cells: Iterator[Any]) -> Scalar | None:
+def _result(function: Function, slot: Slot, cells: Iterator[Any], dialect: Dialect) -> Scalar | None:
     numeric = function is Function.SUM or function is Function.AVG
     if slot.kind == "nothing" or (numeric and slot.kind != "field"):
         return 0 if function is Function.COUNT or function is Function.SUM else None
@@ -251,11 +256,12 @@ def _result(function: Function, slot: Slot, cells: Iterator[Any]) -> Scalar | No
     if not numeric:
         return _value(slot, first)
     high, low = next(cells), next(cells)
-    count, total = first, ((high or 0) << 32) + (low or 0)
+    count, whole = first, (int(high or 0) << 32) + int(low or 0)
+    total: int | float = whole
     if slot.floats:
-        floats, float_total = next(cells), next(cells)
+        floats, float_sum = next(cells), next(cells)
         count += floats
-        total = float_total if floats else total
+        total = dialect.float_total(float_sum, whole) if floats else whole
     if function is Function.SUM:
         return total
     return total / count if count else None

@@ -3,13 +3,15 @@
 A shape is the set of fields that a record has. It is kept as numbers: twice the number of a field, and one more
 if the field is a list there.
 
-Each connection has its own catalogue, so no threads share one. Names are added and never taken away: what was
-read from committed data stays right, and what a transaction added itself is forgotten with it.
+Each thread has its own catalogue; the connections of an event loop share what they know. Names are added and never
+taken away: what was read from committed data stays right, and what a transaction added itself is forgotten with
+it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -20,20 +22,54 @@ from daystore.abc import FieldValue
 if TYPE_CHECKING:
     from daystore_sql.session import Session
 
-__all__ = ["Catalog", "CollectionNames"]
+__all__ = ["Catalog", "CollectionNames", "Known", "KnownCollection"]
+
+
+@dataclass(slots=True)
+class KnownCollection:
+    """What is known of one collection.
+
+    Attributes:
+        scope: Its number.
+        fields: Numbers of its fields by name.
+        numbers: Numbers of its shapes, by the names of the fields and of the lists among them.
+        shapes: All shapes: the numbers that each is kept as.
+        last_shape: The highest number of a shape when they were read.
+    """
+
+    scope: int
+    fields: dict[str, int] = field(default_factory=dict)
+    numbers: dict[tuple[str | None, ...], int] = field(default_factory=dict)
+    shapes: dict[int, frozenset[int]] = field(default_factory=dict)
+    last_shape: int | None = None
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of a namespace.
+
+    Attributes:
+        collections: By name.
+        last_shape: The highest number of a shape of any collection, when somebody looked last.
+    """
+
+    collections: dict[str, KnownCollection] = field(default_factory=dict)
+    last_shape: int | None = None
 
 
 class Catalog:
-    """The names that one connection knows.
+    """The names that one session knows.
 
     Args:
         session: Where to look.
         namespace: The namespace that the adapter was opened in.
+        known: What is known already.
     """
 
-    def __init__(self, session: Session, namespace: str) -> None:
+    def __init__(self, session: Session, namespace: str, known: Known) -> None:
         self._session = session
         self._namespace = namespace.encode()
+        self._known = known
         self._collections: dict[str, CollectionNames] = {}
 
     def collection(self, name: str) -> CollectionNames | None:
@@ -41,6 +77,8 @@ class Catalog:
         known = self._collections.get(name)
         if known is not None:
             return known
+        if name in self._known.collections:
+            return self._names(name)
         found = self._session.execute(self._session.statements.find_scope, self._key(name)).fetchone()
         return None if found is None else self._remember(name, found[0])
 
@@ -57,12 +95,17 @@ class Catalog:
     def forget(self) -> None:
         """Forget everything, because what was added may have been rolled back."""
         self._collections.clear()
+        self._known.collections.clear()
 
     def _key(self, name: str) -> tuple[bytes, bytes]:
         return self._namespace, name.encode()
 
     def _remember(self, name: str, scope: int) -> CollectionNames:
-        names = self._collections[name] = CollectionNames(self._session, scope)
+        self._known.collections.setdefault(name, KnownCollection(scope))  # others may have been faster
+        return self._names(name)
+
+    def _names(self, name: str) -> CollectionNames:
+        names = self._collections[name] = CollectionNames(self._session, self._known.collections[name])
         return names
 
 
@@ -71,16 +114,15 @@ class CollectionNames:
 
     Args:
         session: Where to look.
-        scope: Number of the collection.
+        known: What is known already.
     """
 
-    def __init__(self, session: Session, scope: int) -> None:
+    def __init__(self, session: Session, known: KnownCollection) -> None:
         self._session = session
-        self.scope = scope
-        self._fields: dict[str, int] = {}
-        self._numbers: dict[tuple[str | None, ...], int] = {}
-        self._shapes: dict[int, frozenset[int]] = {}
-        self._last_shape: int | None = None
+        self._known = known
+        self.scope: int = known.scope
+        self._fields = known.fields
+        self._numbers = known.numbers
 
     # --- Fields ----------------------------------------------------------------------------------------------
 
@@ -145,10 +187,10 @@ class CollectionNames:
         return frozenset(n for n, members in self._all_shapes().items() if scalar not in members)
 
     def _all_shapes(self) -> dict[int, frozenset[int]]:
-        session = self._session
-        (last,) = session.execute(session.statements.last_shape).fetchone()
-        if last != self._last_shape:
+        session, known = self._session, self._known
+        last = session.last_shape()
+        if last != known.last_shape:
             rows = session.execute(session.statements.shapes, (self.scope,)).fetchall()
-            self._shapes = {number: frozenset(orjson.loads(members)) for number, members in rows}
-            self._last_shape = last
-        return self._shapes
+            known.shapes = {number: frozenset(orjson.loads(members)) for number, members in rows}
+            known.last_shape = last
+        return known.shapes

@@ -10,7 +10,7 @@ __all__ = ["SQLConfig"]
 
 
 class SQLConfig(BaseModel):
-    """Options of a SQL backend.
+    """Options of a SQL backend. The first four are for SQLite, those after `sweep_interval` for servers.
 
     Attributes:
         synchronous: ``normal``: an acknowledged write survives a crash of the process, and the last ones before
@@ -20,6 +20,10 @@ class SQLConfig(BaseModel):
         cache_mib: Memory for pages of the database, in MiB, for each connection: one that writes and one for
             each reader that was ever needed at the same time.
         sweep_interval: Seconds between two searches for expired records whose space can be reclaimed.
+        connections: Most connections to the server.
+        prepared: Whether prepared statements live as long as a connection. Unless told, an adapter finds out
+            whether it is connected to the server itself or to a pooler such as PgBouncer, and uses none behind a
+            pooler.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -29,3 +33,5 @@ class SQLConfig(BaseModel):
     readers: int = Field(default=4, ge=1, le=64)
     cache_mib: int = Field(default=8, ge=1, le=65536)
     sweep_interval: float = Field(default=10.0, ge=0)
+    connections: int = Field(default=10, ge=1, le=1000)
+    prepared: bool | None = None

@@ -6,20 +6,22 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from daystore.abc import Clock, Outcome, Record, WriteBatch
-from daystore.errors import StoreClosed
+from daystore.abc import Clock, Health, Outcome, Record, WriteBatch
+from daystore.errors import BackendUnavailable, StoreClosed
 from daystore_sql.dialects.sqlite import SQLITE
-from daystore_sql.dialects.sqlite_database import SQLiteDatabase
 from daystore_sql.errors import BACKEND
 from daystore_sql.jobs import Job, Read, Write
 from daystore_sql.lanes import Lane, ReadLanes, WriteLane
 from daystore_sql.layout import prepare
 from daystore_sql.records import read_records
-from daystore_sql.session import Session
+from daystore_sql.session import Session, check_health
 
-__all__ = ["Engine"]
+if TYPE_CHECKING:
+    from daystore_sql.dialects.sqlite_database import SQLiteDatabase
+
+__all__ = ["LaneEngine"]
 
 T = TypeVar("T")
 
@@ -27,8 +29,8 @@ FEW_KEYS = 100
 """Reads of more keys are not done together with others."""
 
 
-class Engine:
-    """One open database: its lanes, and the way there.
+class LaneEngine:
+    """One open database of SQLite: its lanes, and the way there.
 
     A database in memory has one connection, so its writer reads, too.
 
@@ -36,12 +38,18 @@ class Engine:
         database: Which database.
         namespace: The namespace that the adapter was opened in.
         clock: Where the present instant comes from.
+
+    Attributes:
+        is_durable: Whether an acknowledged write survives a crash of the machine.
+        largest: Most bytes of a value, if it is less than the adapter's own limit.
     """
 
     def __init__(self, database: SQLiteDatabase, namespace: str, clock: Clock) -> None:
         config, memory = database.config, database.is_memory
         self._process = os.getpid()
         self._is_open = True
+        self.is_durable: bool = database.is_durable
+        self.largest: int | None = None
         connect = partial(_connect, database, namespace, clock)
         self._writer = WriteLane(
             partial(connect, writes=True),
@@ -91,6 +99,13 @@ class Engine:
         """Do something on the writing connection, in its turn."""
         result: T = await self._put(Job(operation, work, *arguments))
         return result
+
+    async def health(self) -> Health:
+        """Write without changing anything."""
+        try:
+            return Health(True, await self.ask_writer("health", check_health))
+        except BackendUnavailable as error:
+            return Health(False, {"error": error.message})
 
     async def close(self) -> None:
         """Do what waits, then close the connections and end the threads; the writer last."""

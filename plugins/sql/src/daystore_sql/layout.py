@@ -13,7 +13,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 from daystore_sql.dialects.base import Connection, Dialect
 from daystore_sql.errors import unavailable
-from daystore_sql.schema import HEAD, LAYOUT, METADATA, REVISIONS, ds_layout
+from daystore_sql.schema import HEAD, LAYOUT, REVISIONS, ds_layout, tables
 
 __all__ = ["create", "prepare"]
 
@@ -29,7 +29,7 @@ def prepare(connection: Connection, dialect: Dialect) -> None:
     with dialect.exclusively(connection):
         if _is_current(connection, dialect):
             return  # another process was faster
-        if LAYOUT in dialect.tables(connection):
+        if _versions(connection, dialect):
             from daystore_sql.migrations import upgrade
 
             upgrade(connection, dialect)
@@ -38,9 +38,9 @@ def prepare(connection: Connection, dialect: Dialect) -> None:
 
 
 def create(connection: Connection, dialect: Dialect) -> None:
-    """Make the tables in a database that has none of them."""
+    """Make the tables in a database that has none of them, or where making them was interrupted."""
     for text in _texts(dialect):
-        connection.execute(text)
+        dialect.define(connection, text)
     stamp = insert(ds_layout).values(version_num=HEAD)
     connection.execute(str(stamp.compile(dialect=dialect.sqlalchemy)), (HEAD,))
 
@@ -49,16 +49,23 @@ def create(connection: Connection, dialect: Dialect) -> None:
 def _texts(dialect: Dialect) -> tuple[str, ...]:
     """Return the statements that make the tables and their indexes."""
     elements: list[DDLElement] = []
-    for table in METADATA.sorted_tables:
-        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+    for table in tables(dialect.name):
+        indexes = sorted(
+            (i for i in table.indexes if i.name not in dialect.spared), key=lambda i: str(i.name)
+        )
         elements += [CreateTable(table), *map(CreateIndex, indexes)]
     return tuple(str(element.compile(dialect=dialect.sqlalchemy)) for element in elements)
 
 
-def _is_current(connection: Connection, dialect: Dialect) -> bool:
+def _versions(connection: Connection, dialect: Dialect) -> list[str]:
+    """Return the stamp; nothing where there are no tables, or making them was interrupted."""
     if LAYOUT not in dialect.tables(connection):
-        return False
-    versions = [row[0] for row in connection.execute(dialect.statements.layouts).fetchall()]
+        return []
+    return [row[0] for row in connection.execute(dialect.statements.layouts).fetchall()]
+
+
+def _is_current(connection: Connection, dialect: Dialect) -> bool:
+    versions = _versions(connection, dialect)
     for version in versions:
         if version not in REVISIONS:
             raise unavailable(

@@ -13,10 +13,10 @@ def daystore_adapters() -> list[AdapterSpec]:
     return [
         AdapterSpec(
             name="sql",
-            schemes=("sqlite",),
+            schemes=("sqlite", "postgresql", "postgres", "mysql", "mariadb"),
             factory="daystore_sql.adapter:SQLAdapter",
             config="daystore_sql.config:SQLConfig",
-            summary="SQLite, in a file or in memory",
+            summary="SQLite, PostgreSQL, MariaDB and MySQL",
             capabilities=(
                 "conditional",
                 "atomic_batch",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from daystore.abc import Instant, Page, Position, Query, Record, sort_value
 from daystore.abc.cursor import decode_cursor, encode_cursor
@@ -26,8 +27,16 @@ from daystore_sql.predicate import (
     point,
     span,
 )
-from daystore_sql.records import fetch_records
-from daystore_sql.selects import Alive, count_select, form_of, pick_select, size_select, values_of
+from daystore_sql.records import fetch_records, record_of
+from daystore_sql.selects import (
+    Alive,
+    count_select,
+    form_of,
+    page_select,
+    pick_select,
+    size_select,
+    values_of,
+)
 from daystore_sql.session import Session
 
 __all__ = ["Search", "run_count", "run_query"]
@@ -53,9 +62,7 @@ def run_query(session: Session, query: Query, now: Instant) -> Page:
         return evaluate_query(search.everything(), query)
     limit = NO_LIMIT if query.limit is None else min(query.limit, NO_LIMIT)
     picks = search.pick_all(parts, limit + 1, min(query.offset, NO_LIMIT))
-    ids = [pick[0] for pick in picks[:limit]]
-    found = fetch_records(session, ids)
-    page = Page([found[number] for number in ids])
+    page = Page(search.records_of(picks[:limit]))
     if len(picks) > limit:
         last = page.records[-1]
         place = sort_value(field_of(last, query.order.field))
@@ -94,6 +101,12 @@ class Search:
         self._session = session
         self._names = names
         self._now = now
+        self._found: dict[int, Record] = {}  # what was read where it was found
+
+    @property
+    def is_far(self) -> bool:
+        """Whether each statement costs a round trip."""
+        return self._session.dialect.is_far
 
     def access(self, part: Part, *, limited: bool) -> Access:
         """Choose how a part is found."""
@@ -107,22 +120,30 @@ class Search:
 
     def everything(self) -> list[Record]:
         """Return all live records of the collection, for what no statement can say."""
-        picks = self.pick_all([by_key(TRUE)], NO_LIMIT, 0)
-        return list(fetch_records(self._session, [pick[0] for pick in picks]).values())
+        return self.records_of(self.pick_all([by_key(TRUE)], NO_LIMIT, 0))
+
+    def records_of(self, picks: Sequence[Pick]) -> list[Record]:
+        """Return the records that were found, in that order."""
+        numbers = [pick[0] for pick in picks]
+        found = self._found if self._session.dialect.is_far else fetch_records(self._session, numbers)
+        return [found[number] for number in numbers]
 
     def count(self, part: Part) -> int:
         """Count the records of a part."""
         access, dialect = self.access(part, limited=False), self._session.dialect
         key = ("count", form_of(access))
         found = self._session.run(key, lambda: count_select(access, dialect), self.values(access))
-        return int(found.fetchone()[0])
+        number, *shape = found.fetchone()
+        self._session.saw(shape)
+        return int(number)
 
     def size_of(self, leaf: Leaf, most: int) -> int:
         """Count the entries of an index in a span, expired records among them, as far as `most`."""
         access, dialect = Access(Part(TRUE), (leaf,), TRUE, ordered=False), self._session.dialect
         values = self.values(access) | {"limit": most}
         key = ("size", form_of(access))
-        return int(self._session.run(key, lambda: size_select(access, dialect), values).fetchone()[0])
+        text, names = dialect.text_of(key, lambda: size_select(access, dialect))
+        return int(self._session.execute(text, [values[name] for name in names]).fetchone()[0])
 
     def pick_all(self, parts: list[Part], need: int, skip: int) -> list[Pick]:
         """Find the records of some parts, one after the other.
@@ -156,13 +177,23 @@ class Search:
         text, names = self._text(access, alive, reverse_ties=backwards)
         values = self.values(access)
         values["limit"], values["offset"], values["reach"] = need, skip, need + skip
-        picks: list[Pick] = self._session.execute(text, [values[name] for name in names]).fetchall()
+        picks: list[Pick] = self._session.read(text, [values[name] for name in names]).fetchall()
+        if self._session.dialect.is_far:
+            picks = self._kept(picks, 2 if part.kind == "key" else 3)
         return self._straightened(part, picks, need) if backwards else picks
 
     def _text(self, access: Access, alive: Alive, *, reverse_ties: bool) -> Text:
         dialect = self._session.dialect
         key = ("pick", alive, reverse_ties, form_of(access))
-        return dialect.text_of(key, lambda: pick_select(access, dialect, alive, reverse_ties=reverse_ties))
+        select = page_select if dialect.is_far else pick_select
+        return dialect.text_of(key, lambda: select(access, dialect, alive, reverse_ties=reverse_ties))
+
+    def _kept(self, rows: Sequence[Any], width: int) -> list[Pick]:
+        """Keep the records of a page; return its picks, which have so many columns."""
+        self._session.saw(rows[0][-1:])
+        picks: list[Pick] = [tuple(row[:width]) for row in rows if row[0] is not None]
+        self._found.update((row[0], record_of(row[width:-1])) for row in rows if row[0] is not None)
+        return picks
 
     def _straightened(self, part: Part, picks: list[Pick], need: int) -> list[Pick]:
         """Order ties by ascending key in what came from an index read backwards.

@@ -42,6 +42,8 @@ def _unpack_meta(packed: bytes) -> tuple[str, str | None, int | None, tuple[str,
 def record_of(row: Sequence[Any]) -> Record:
     """Make the record of a row with the columns of a record."""
     key, value, version, created_at, updated_at, expires_at, meta, fields, intent = row
+    if type(key) is bytes:  # not every driver makes text of what a statement casts
+        key, version = key.decode(), version.decode()
     content_type, schema, schema_version, encodings = _unpack_meta(meta)
     return Record(
         key,
@@ -51,7 +53,7 @@ def record_of(row: Sequence[Any]) -> Record:
         updated_at,
         expires_at,
         content_type,
-        unpack_fields(fields),
+        {} if fields is None else unpack_fields(fields),
         schema,
         schema_version,
         encodings,

@@ -8,6 +8,7 @@ bytes the same way and refuses none, whatever its collations.
 ``ds_shape``   the sets of fields that records of a collection have, numbered: finds the records without a field
 ``ds_record``  the records; an expired one stays until it is swept
 ``ds_field``   the index of fields: see `daystore_sql.encoding`
+``ds_commit``  what became of recent writes, for those whose reply was lost; not on SQLite, which is never far
 ``ds_layout``  the version of this layout
 
 A change here needs a revision in `daystore_sql.migrations` that makes the same change.
@@ -34,12 +35,14 @@ __all__ = [
     "LAYOUT",
     "METADATA",
     "REVISIONS",
+    "ds_commit",
     "ds_field",
     "ds_layout",
     "ds_name",
     "ds_record",
     "ds_scope",
     "ds_shape",
+    "tables",
 ]
 
 REVISIONS = ("0001",)
@@ -127,3 +130,16 @@ ds_field: Table = Table(
     sqlite_with_rowid=False,
 )
 Index("ds_field_sort", ds_field.c.field, ds_field.c.sort_key, ds_field.c.key)
+
+# The name begins with the time, so what is old is a range of the primary key.
+ds_commit: Table = Table(
+    "ds_commit",
+    METADATA,
+    Column("id", LargeBinary(16), primary_key=True),
+    Column("outcome", LargeBinary),
+)
+
+
+def tables(database: str) -> list[Table]:
+    """Return the tables that a database has, by SQLAlchemy's name of its kind."""
+    return [table for table in METADATA.sorted_tables if table is not ds_commit or database != "sqlite"]

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ColumnElement,
     FromClause,
@@ -32,16 +33,29 @@ from daystore_sql.dialects.base import Dialect
 from daystore_sql.encoding import SCALARS
 from daystore_sql.planning import Access
 from daystore_sql.predicate import AllOf, Leaf, Node, NoneOf, leaves
-from daystore_sql.schema import ds_field, ds_record
+from daystore_sql.schema import ds_field, ds_record, ds_shape
 from daystore_sql.statements import is_alive
 
-__all__ = ["Alive", "Found", "Row", "count_select", "form_of", "pick_select", "size_select", "values_of"]
+__all__ = [
+    "Alive",
+    "Found",
+    "Row",
+    "by_number",
+    "count_select",
+    "form_of",
+    "page_select",
+    "pick_select",
+    "size_select",
+    "values_of",
+    "with_last_shape",
+]
 
 Alive: TypeAlias = Literal["each", "all"]
 """How expired records are kept out: by looking at each record that is found, which is best for a few, or by the
 set of all that have expired, which saves looking at the records of many."""
 
 _ONE: ColumnElement[int] = literal_column("1")
+_LIMIT, _OFFSET, _REACH = (bindparam(name, type_=BigInteger) for name in ("limit", "offset", "reach"))
 _INDEXES = {
     "key": "ds_record_key",
     "created_at": "ds_record_created",
@@ -101,6 +115,11 @@ def values_of(access: Access, dialect: Dialect) -> dict[str, object]:
 # --- Building ------------------------------------------------------------------------------------------------
 
 
+def by_number(query: Select[Any], table: FromClause) -> Select[Any]:
+    """Have rows of a table found by the number of their record, as every database but MySQL does by itself."""
+    return query.with_hint(table, "FORCE INDEX (PRIMARY)", "mysql")
+
+
 class Row:
     """The record that an entry of an index stands for, inside a statement.
 
@@ -128,14 +147,16 @@ class Row:
         if self._record is not None:
             return condition(self._record)
         record = ds_record.alias("r")
-        return exists(select(_ONE).select_from(record).where(record.c.id == self.number, condition(record)))
+        found = select(_ONE).select_from(record).where(record.c.id == self.number, condition(record))
+        return exists(by_number(found, record))
 
     def value(self, name: str) -> ColumnElement[Any]:
         """Return a column of the record."""
         if self._record is not None:
             return self._record.c[name]
         record = ds_record.alias("r")
-        return select(record.c[name]).where(record.c.id == self.number).scalar_subquery()
+        found = select(record.c[name]).where(record.c.id == self.number)
+        return by_number(found, record).scalar_subquery()
 
 
 class Found:
@@ -216,7 +237,7 @@ class Found:
             entry = ds_field.alias("x")
             of_record = (entry.c.record == self.row.number, entry.c.field == bindparam(f"field_{n}"))
             within = self._within(entry.c.sort_key, leaf, n)
-            return exists(select(_ONE).select_from(entry).where(*of_record, within))
+            return exists(by_number(select(_ONE).select_from(entry).where(*of_record, within), entry))
         if leaf.kind == "key":
             return self._within(self.row.key, leaf, n)
         return self.row.satisfies(lambda record: self._within(record.c[leaf.kind], leaf, n))
@@ -250,17 +271,50 @@ def pick_select(access: Access, dialect: Dialect, alive: Alive, *, reverse_ties:
     """
     if access.merged:
         return _merged_select(access, dialect, alive)
-    part, found = access.part, Found(access, dialect, alive)
-    row = found.row
-    key = row.key.desc() if reverse_ties or (part.kind == "key" and part.descending) else row.key.asc()
-    if part.kind == "key":
-        query = found.select(row.number, row.key).order_by(key)
-    else:
-        place = _place(access, row)
-        query = found.select(row.number, row.key, place).order_by(
-            place.desc() if part.descending else place.asc(), key
-        )
-    return query.limit(bindparam("limit")).offset(bindparam("offset"))
+    found = Found(access, dialect, alive)
+    columns = [found.row.number, found.row.key]
+    if access.part.kind != "key":
+        columns.append(_place(access, found.row))
+    query = found.select(*columns).order_by(*_order(access, columns, reverse_ties=reverse_ties))
+    return query.limit(_LIMIT).offset(_OFFSET)
+
+
+def _order(
+    access: Access, columns: Sequence[ColumnElement[Any]], *, reverse_ties: bool
+) -> list[ColumnElement[Any]]:
+    """Return the terms that order the columns of a pick."""
+    part, (_, key, *places) = access.part, columns
+    reverse = reverse_ties or (part.kind == "key" and part.descending)
+    terms = [place.desc() if part.descending else place.asc() for place in places]
+    return [*terms, key.desc() if reverse else key.asc()]
+
+
+def page_select(access: Access, dialect: Dialect, alive: Alive, *, reverse_ties: bool) -> Select[Any]:
+    """Select what `pick_select` does, with the columns of each record, and last the highest number of a shape.
+
+    If nothing is found there is one row, in which all but the last column is null.
+    """
+    pick = pick_select(access, dialect, alive, reverse_ties=reverse_ties)
+    names = ("number", "sort", "place")
+    labelled = [column.label(name) for name, column in zip(names, pick.selected_columns, strict=False)]
+    picked = pick.with_only_columns(*labelled, maintain_column_froms=True).subquery("p")
+    record, one = ds_record.alias("q"), select(_last_shape().label("last")).subquery("s")
+    source = one.outerjoin(picked.join(record, record.c.id == picked.c.number), true())
+    columns = list(picked.c)
+    wanted: Select[Any] = select(*columns, *dialect.statements.columns_of(record), one.c.last).select_from(
+        source
+    )
+    wanted = by_number(wanted, record).prefix_with("STRAIGHT_JOIN", dialect="mysql")
+    return wanted.order_by(*_order(access, columns, reverse_ties=reverse_ties))
+
+
+def with_last_shape(query: Select[Any]) -> Select[Any]:
+    """Add the highest number of a shape as a last column."""
+    return query.add_columns(_last_shape())
+
+
+def _last_shape() -> ColumnElement[Any]:
+    return select(func.max(ds_shape.c.id)).scalar_subquery()
 
 
 def _merged_select(access: Access, dialect: Dialect, alive: Alive) -> Select[Any]:
@@ -270,13 +324,11 @@ def _merged_select(access: Access, dialect: Dialect, alive: Alive) -> Select[Any
         found = Found(access, dialect, alive, arm)
         row = found.row
         query = found.select(row.number.label("record"), row.key.label("key"))
-        first = query.order_by(row.key.desc() if descending else row.key.asc()).limit(bindparam("reach"))
+        first = query.order_by(row.key.desc() if descending else row.key.asc()).limit(_REACH)
         firsts.append(select(first.subquery(f"u{arm}")))
     united = union(*firsts).subquery("u").c
     key = united.key.desc() if descending else united.key.asc()
-    return (
-        select(united.record, united.key).order_by(key).limit(bindparam("limit")).offset(bindparam("offset"))
-    )
+    return select(united.record, united.key).order_by(key).limit(_LIMIT).offset(_OFFSET)
 
 
 def _place(access: Access, row: Row) -> ColumnElement[Any]:
@@ -288,16 +340,17 @@ def _place(access: Access, row: Row) -> ColumnElement[Any]:
     entry = ds_field.alias("o")
     of_record = (entry.c.record == row.number, entry.c.field == bindparam("order_field"))
     scalar = entry.c.sort_key < bindparam("scalars")
-    return select(entry.c.sort_key).where(*of_record, scalar).scalar_subquery().label("place")
+    found = select(entry.c.sort_key).where(*of_record, scalar)
+    return by_number(found, entry).scalar_subquery().label("place")
 
 
 def count_select(access: Access, dialect: Dialect) -> Select[Any]:
     """Select how many records an access finds."""
-    found = Found(access, dialect, "all")
-    return found.select(func.count())
+    query = Found(access, dialect, "all").select(func.count())
+    return with_last_shape(query) if dialect.is_far else query
 
 
 def size_select(access: Access, dialect: Dialect) -> Select[Any]:
     """Select how many entries an index has in a span, expired ones too, up to ``limit``."""
     found = Found(access, dialect, "each")
-    return select(func.count()).select_from(found.entries().limit(bindparam("limit")).subquery("n"))
+    return select(func.count()).select_from(found.entries().limit(_LIMIT).subquery("n"))

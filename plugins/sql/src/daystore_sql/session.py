@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Select
 
 from daystore.abc import Clock
-from daystore_sql.catalog import Catalog
+from daystore_sql.catalog import Catalog, Known
 from daystore_sql.dialects.base import Connection, Cursor, Dialect
 from daystore_sql.statements import Statements
 
-__all__ = ["Session", "in_snapshot"]
+__all__ = ["Session", "check_health", "in_snapshot"]
 
 T = TypeVar("T")
 
@@ -26,24 +26,46 @@ class Session:
         connection: A connection of the driver, in autocommit mode.
         namespace: The namespace that the adapter was opened in.
         clock: Where the present instant comes from.
+        known: What is known of the namespace already.
 
     Attributes:
+        read: Executes a statement over records. Those of one `snapshot` see one state of the data.
         is_broken: Whether an error showed that the connection should not be used any more.
     """
 
-    def __init__(self, dialect: Dialect, connection: Connection, namespace: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        connection: Connection,
+        namespace: str,
+        clock: Clock,
+        known: Known | None = None,
+    ) -> None:
         self.dialect = dialect
         self.connection = connection
         self.clock = clock
         self.statements: Statements = dialect.statements
         self.execute: Callable[..., Cursor] = connection.execute
-        self.catalog: Catalog = Catalog(self, namespace)
+        self.read: Callable[..., Cursor] = connection.execute
+        self.catalog: Catalog = Catalog(self, namespace, Known() if known is None else known)
         self.is_broken: bool = False
 
     def run(self, key: Hashable, build: Callable[[], Select[Any]], values: Mapping[str, object]) -> Cursor:
-        """Execute a statement that is built when its key is met for the first time."""
+        """Execute a statement over records that is built when its key is met for the first time."""
         text, names = self.dialect.text_of(key, build)
-        return self.execute(text, [values[name] for name in names])
+        return self.read(text, [values[name] for name in names])
+
+    def last_shape(self) -> int | None:
+        """Return the highest number of a shape; ``None`` if there is none."""
+        last: int | None = self.execute(self.statements.last_shape).fetchone()[0]
+        return last
+
+    def saw(self, shape: Sequence[Any] | None) -> None:
+        """Take note of the highest number of a shape in a result, if it has one.
+
+        Args:
+            shape: Empty where nothing is told; ``None`` where a result that would have told it was empty.
+        """
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -89,3 +111,11 @@ def in_snapshot(session: Session, work: Callable[..., T], *arguments: object) ->
     """
     with session.snapshot():
         return work(session, *arguments, session.clock())
+
+
+def check_health(session: Session) -> dict[str, str]:
+    """Write without changing anything, and return facts about the database."""
+    session.execute(session.dialect.begin_write)
+    session.execute(session.statements.touch)
+    session.connection.rollback()
+    return session.dialect.about(session.connection)

@@ -107,25 +107,29 @@ class Statements:
     @cached_property
     def insert_scope(self) -> str:
         """Parameters: namespace, collection."""
-        return self._insert(ds_scope, "namespace", "collection")
+        return self._insert_name(ds_scope, "namespace", "collection")
 
     @cached_property
     def insert_name(self) -> str:
         """Parameters: scope, name."""
-        return self._insert(ds_name, "scope", "name")
+        return self._insert_name(ds_name, "scope", "name")
 
     @cached_property
     def insert_shape(self) -> str:
         """Parameters: scope, digest, fields."""
-        return self._insert(ds_shape, "scope", "digest", "fields")
+        return self._insert_name(ds_shape, "scope", "digest", "fields")
 
     # --- Reading ---------------------------------------------------------------------------------------------
 
-    @cached_property
-    def _record(self) -> tuple[ColumnElement[Any], ...]:
-        t, text = ds_record.c, self._dialect.text
+    def columns_of(self, record: FromClause) -> tuple[ColumnElement[Any], ...]:
+        """Return the columns of a record, in the order in which they are read everywhere."""
+        t, text = record.c, self._dialect.text
         times = (t.created_at, t.updated_at, t.expires_at)
         return text(t.key), t.value, text(t.version), *times, t.meta, t.fields, t.intent
+
+    @cached_property
+    def _record(self) -> tuple[ColumnElement[Any], ...]:
+        return self.columns_of(ds_record)
 
     @cached_property
     def get(self) -> str:
@@ -261,6 +265,14 @@ class Statements:
         t = ds_record.c
         found = select(t.id).where(t.expires_at <= bindparam("now"), t.intent.is_(None))
         return self._text(found.order_by(t.expires_at).limit(bindparam("limit")), "now", "limit")
+
+    def _insert_name(self, table: Table, *names: str) -> str:
+        return self._text(
+            self._dialect.insert_name(
+                table, {name: bindparam(name, type_=table.c[name].type) for name in names}
+            ),
+            *names,
+        )
 
     def _insert(self, table: Table, *names: str) -> str:
         values: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in names}

@@ -29,7 +29,7 @@ from daystore_sql.reading import run_query
 from daystore_sql.records import lookups_by_key, pack_meta
 from daystore_sql.session import Session
 
-__all__ = ["apply_batch", "check_sizes"]
+__all__ = ["apply_batch", "check_query", "check_sizes", "indexed"]
 
 Row: TypeAlias = tuple[object, ...]
 """The parameters of a statement."""
@@ -92,7 +92,7 @@ def apply_batch(session: Session, batch: WriteBatch, now: Instant) -> list[Outco
         for conflict in conflicts.values():
             raise conflict
         for check in batch.queries:
-            _check_query(session, check, now)
+            check_query(session, check, now)
     work = _Work(session, now)
     outcomes = [
         Outcome(None, False, conflicts[index])
@@ -145,7 +145,12 @@ def _conflict(operation: Operation, index: int, live: Old | None) -> VersionConf
     )
 
 
-def _check_query(session: Session, check: CheckQuery, now: Instant) -> None:
+def check_query(session: Session, check: CheckQuery, now: Instant) -> None:
+    """Run a checked query again.
+
+    Raises:
+        VersionConflict: If it does not find the same records at the same versions.
+    """
     page = run_query(session, check.query, now)
     if [(record.key, record.version) for record in page.records] != list(check.found):
         raise VersionConflict(
@@ -235,10 +240,10 @@ class _Work:
         """Change the index entries of a record from those of its packed fields; return its shape."""
         if not put.fields and before is None:
             return names.added_shape({})
-        after = _indexed(put.fields)
+        after = indexed(put.fields)
         new = index_entries([(names.added_field(name), value) for name, value in after.items()])
         if before is not None:
-            known = _indexed(unpack_fields(before))
+            known = indexed(unpack_fields(before))
             old = index_entries([(names.added_field(name), value) for name, value in known.items()])
             self._entries_deleted += [(number, *entry) for entry in old.keys() - new.keys()]
             new = {entry: numbers for entry, numbers in new.items() if entry not in old}
@@ -246,7 +251,7 @@ class _Work:
         return names.added_shape(after)
 
 
-def _indexed(fields: Mapping[str, FieldValue]) -> Mapping[str, FieldValue]:
+def indexed(fields: Mapping[str, FieldValue]) -> Mapping[str, FieldValue]:
     """Leave out what is named like a record's own column: a query by that name means the record's own."""
     if RESERVED_FIELDS.isdisjoint(fields):
         return fields

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import BindParameter, ColumnElement, FromClause, Select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Insert,
+    Select,
+    Table,
+    func,
+    insert,
+    literal_column,
+)
 from sqlalchemy.engine import Dialect as SQLAlchemyDialect
 
 from daystore.errors import DaystoreError
@@ -20,6 +30,9 @@ Text = tuple[str, tuple[str, ...]]
 """The text of a statement, and the names of its parameters in the order of their places."""
 
 _MAX_TEXTS = 2000
+
+_HALF: ColumnElement[int] = literal_column("32")
+_LOW_HALF: ColumnElement[int] = literal_column("4294967295")
 
 
 class Cursor(Protocol):
@@ -57,8 +70,12 @@ class Dialect(ABC):
         begin_read: Begins a transaction that sees one state of the data.
         begin_write: Begins a transaction that no other writer can come between.
         driver_error: What the driver's errors have in common.
+        is_far: Whether each statement costs a round trip, so that one statement finds a page and reads it, too.
+        spared: Indexes that it does without.
     """
 
+    is_far: ClassVar[bool] = False
+    spared: ClassVar[frozenset[str]] = frozenset()
     name: str
     sqlalchemy: SQLAlchemyDialect
     begin_read: str
@@ -107,13 +124,45 @@ class Dialect(ABC):
     def hinted(self, query: Select[Any], table: FromClause, index: str) -> Select[Any]:
         """Make a query use an index, where the database lets itself be told."""
 
+    def whole_sums(self, column: ColumnElement[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+        """Return the sums of the upper and of the lower 32 bits of a column of integers."""
+        return func.sum(column.bitwise_rshift(_HALF)), func.sum(column.bitwise_and(_LOW_HALF))
+
     @abstractmethod
-    def float_sum(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Return the sum of a column with floats in it, as exact as the database can."""
+    def float_sum(self, real: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return what `float_total` makes a sum of: that of a column of floats and one of integers."""
+
+    def float_total(self, cell: Any, whole: int) -> float:
+        """Return a sum, rounded once.
+
+        Args:
+            cell: What the database made of `float_sum`.
+            whole: The sum of the integers alone.
+        """
+        return float(cell)
+
+    def least(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the least value of a column."""
+        return func.min(column)
+
+    def greatest(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Return the greatest value of a column."""
+        return func.max(column)
+
+    def insert_name(self, table: Table, values: Mapping[str, BindParameter[Any]]) -> Insert:
+        """Return the statement that adds a name, unless another writer has just done so.
+
+        Numbers of shapes become visible to readers in their order: `daystore_sql.catalog` relies on it.
+        """
+        return insert(table).values(values)
 
     @abstractmethod
     def tables(self, connection: Connection) -> set[str]:
         """Return the names of the tables of a database."""
+
+    def define(self, connection: Connection, text: str) -> None:
+        """Make a table or an index."""
+        connection.execute(text)
 
     @abstractmethod
     def exclusively(self, connection: Connection) -> AbstractContextManager[None]:

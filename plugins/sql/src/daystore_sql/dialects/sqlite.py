@@ -71,9 +71,9 @@ class SQLiteDialect(Dialect):
         """Say which index; without it, SQLite's guess depends on what it knows of the data."""
         return query.with_hint(table, f"INDEXED BY {index}", "sqlite")
 
-    def float_sum(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+    def float_sum(self, real: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[Any]:
         """Sum with `FloatSum`."""
-        return func.ds_float_sum(column)
+        return func.ds_float_sum(func.coalesce(real, whole))
 
     def tables(self, connection: Connection) -> set[str]:
         """Look into SQLite's own table."""

@@ -12,10 +12,12 @@ from urllib.parse import quote
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from daystore.abc import Clock
 from daystore.abc.evaluate import exact_sum
 from daystore.errors import ConfigError
 from daystore_sql.config import SQLConfig
 from daystore_sql.dialects.sqlite_errors import is_locked, translate, why_not_open
+from daystore_sql.engine import LaneEngine
 from daystore_sql.errors import unavailable
 
 __all__ = ["FloatSum", "SQLiteDatabase"]
@@ -68,8 +70,6 @@ class SQLiteDatabase:
             raise ConfigError(
                 "not a URL of SQLite; write sqlite:///relative.db or sqlite:////absolute.db"
             ) from None
-        if parsed.get_backend_name() != "sqlite":
-            raise ConfigError("this version of daystore-sql speaks SQLite only: write sqlite:///agent.db")
         if parsed.host or parsed.username or parsed.password or parsed.port:
             raise ConfigError(
                 "a URL of SQLite names no host: write three slashes before a relative path "
@@ -84,6 +84,20 @@ class SQLiteDatabase:
             )
         path = parsed.database
         return cls(None if path in (None, "", ":memory:") else path, mode, config)
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether an acknowledged write survives a crash of the machine."""
+        return not self.is_memory and self.config.synchronous == "full"
+
+    @property
+    def is_far(self) -> bool:
+        """Say no: it is in this process."""
+        return False
+
+    def engine(self, namespace: str, clock: Clock, timeout: Callable[[], float | None]) -> LaneEngine:
+        """Make the engine of an adapter. What is done here waits for locks alone, as long as the options say."""
+        return LaneEngine(self, namespace, clock)
 
     @property
     def is_memory(self) -> bool:

@@ -16,6 +16,12 @@ def upgrade() -> None:
     _names()
     _records()
     _fields()
+    if op.get_context().dialect.name != "sqlite":
+        op.create_table(
+            "ds_commit",
+            sa.Column("id", sa.LargeBinary(16), primary_key=True),
+            sa.Column("outcome", sa.LargeBinary),
+        )
 
 
 def _names() -> None:

@@ -1,0 +1,51 @@
+"""The backends that are measured, behind one form."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from benchmarks.subjects import Field, mariadb, memory, postgresql, redis, sqlite
+
+
+class Module(Protocol):
+    """What a module of `benchmarks.subjects` has that is about a backend."""
+
+    def workspace(self, url: str, /) -> AbstractAsyncContextManager[str]:
+        """Yield the URL of an empty place at the server, and remove it at the end."""
+
+    async def version(self, url: str, /) -> str:
+        """Say which server and which drivers this is."""
+
+    async def settle(self, url: str, /) -> None:
+        """Bring the server's statistics up to date after many writes."""
+
+    def subjects(self, url: str, /) -> AbstractAsyncContextManager[Field]:
+        """Yield everything that keeps values there."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A backend that is measured.
+
+    Attributes:
+        title: Its name, for people.
+        module: What is about it alone.
+        target: The compliance suite's target whose server it needs; ``None`` if it is embedded.
+        grows: Whether it is measured how it grows.
+    """
+
+    title: str
+    module: Module
+    target: str | None = None
+    grows: bool = True
+
+
+BACKENDS = {
+    "sqlite": Backend("SQLite", sqlite),
+    "memory": Backend("Memory", memory, grows=False),
+    "redis": Backend("Redis", redis, "redis"),
+    "postgresql": Backend("PostgreSQL", postgresql, "postgresql"),
+    "mariadb": Backend("MariaDB", mariadb, "mariadb"),
+}

@@ -1,0 +1,29 @@
+"""Where the servers come from: a URL, or what the compliance suite provides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+from daystore_compliance.services import ServiceTarget
+from daystore_compliance.target import resolve
+
+
+@contextmanager
+def server(target_name: str, url: str | None) -> Iterator[str]:
+    """Yield the URL of a server that answers.
+
+    Args:
+        target_name: The compliance suite's target whose service it is.
+        url: Of a server that runs; one is provided as for the suite unless given.
+
+    Raises:
+        LookupError: If there is no such target.
+        ServiceUnavailable: If there is no server, or it does not answer.
+    """
+    target = cast("ServiceTarget", resolve(target_name, url))
+    try:
+        yield target.serve()
+    finally:
+        target.withdraw()

@@ -1,0 +1,1 @@
+"""Redis backend of daystore: Redis and Valkey, alone, behind Sentinel, or as a cluster."""

@@ -1,0 +1,82 @@
+-- Apply a batch, once.
+--
+-- ARGV: slot, number and token of the write; deadline by the server's clock in microseconds, 0 for none; now;
+-- flags (a: atomic, s: sweep, n: the server may expire records by itself, p: without indexes); queries to check; then for each operation
+-- its kind and expectation, its collection, its key, and for a put its record.
+--
+-- An answer is one text: '0' or '1' for each operation that was applied, by whether a live record was there;
+-- 'c', the length of the current version and that version for each whose expectation did not hold. Of an atomic
+-- batch that was not applied it is 'x', the place of the operation and its current version; or 'q' and the place of
+-- the query. Before it there may be an 's': there is more to sweep.
+
+local now, flags = ARGV[4], ARGV[5]
+NATIVE, PLAIN = find(flags, 'n', 1, true), find(flags, 'p', 1, true)
+local atomic = find(flags, 'a', 1, true)
+
+local log = P .. 'l:' .. ARGV[1]
+local before = call('GET', log)
+if before then
+  local last = sub(before, 1, 16)
+  if last == ARGV[2] then
+    call('SET', log, before, 'PX', 3600000) -- a write, for a command that waits until it is kept
+    return sub(before, 17)
+  end
+  if tonumber(last) > tonumber(ARGV[2]) then return redis.error_reply('DAYSTORESTALE') end
+end
+local deadline = tonumber(ARGV[3])
+if deadline > 0 then
+  local time = call('TIME')
+  if time[1] * 1000000 + time[2] > deadline then return redis.error_reply('DAYSTORELATE') end
+end
+
+local function answer(text)
+  call('SET', log, ARGV[2] .. text, 'PX', 3600000)
+  return text
+end
+
+local at, place, answers, work = 7, 0, {}, {}
+while at <= #ARGV do
+  local kind, collection, key = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local verb, expected = sub(kind, 1, 1), sub(kind, 2, 2)
+  local old = load(collection, key)
+  local live = old and is_live(old, now)
+  local holds = expected == '*' or (expected == '-' and not live)
+    or (expected == '=' and live and version_of(old) == sub(kind, 3))
+  if not holds then
+    local current = live and version_of(old) or ''
+    if atomic then return answer('x' .. struct.pack('>I4', place) .. current) end
+    answers[#answers + 1] = 'c' .. struct.pack('>I2', #current) .. current
+  else
+    answers[#answers + 1] = live and '1' or '0'
+    if verb ~= 'C' then work[#work + 1] = { at, verb, old, live } end
+  end
+  place = place + 1
+  at = at + ((verb == 'P' or verb == 'K') and 4 or 3)
+end
+
+local other = failed_check(ARGV[6], now)
+if other then return answer('q' .. struct.pack('>I4', other)) end
+
+begin()
+for _, item in ipairs(work) do
+  local at, verb, old, live = item[1], item[2], item[3], item[4]
+  local collection, key = ARGV[at + 1], ARGV[at + 2]
+  if verb == 'D' then
+    if old then remove(collection, key, old) end
+  else
+    local record = ARGV[at + 3]
+    if live then
+      local expires = verb == 'K' and sub(old, 10, 17) or sub(record, 10, 17)
+      record = sub(record, 1, 1) .. sub(old, 2, 9) .. expires .. sub(record, 18)
+    end
+    put(collection, key, record, old)
+  end
+end
+make_changes()
+local text = table.concat(answers)
+if find(flags, 's', 1, true) then
+  begin()
+  if sweep(now) then text = 's' .. text end
+  make_changes()
+end
+return answer(text)

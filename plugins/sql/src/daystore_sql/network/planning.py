@@ -1,0 +1,119 @@
+"""From a batch to `Changes`, and from verdicts to outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Never
+
+from daystore.abc import KEEP, Clock, Delete, Outcome, Put, WriteBatch
+from daystore.abc.record import Operation
+from daystore.errors import VersionConflict
+from daystore_sql.catalog import Known
+from daystore_sql.dialects.network import NetworkDialect
+from daystore_sql.encoding import index_entries, pack_fields
+from daystore_sql.errors import BACKEND
+from daystore_sql.network.changes import Change, Verdict
+from daystore_sql.records import pack_meta
+from daystore_sql.session import Session
+from daystore_sql.writing import indexed
+
+__all__ = ["Unknown", "knowing", "outcomes_of", "plan"]
+
+
+class Unknown(Exception):
+    """There are names that the engine does not know: `plan` adds them on a session with a connection."""
+
+
+class _Nowhere:
+    """In place of a connection, where nothing but what is known is to be used."""
+
+    def execute(self, text: str, parameters: Sequence[object] = (), /) -> Never:
+        raise Unknown
+
+    def executemany(self, text: str, rows: Sequence[Sequence[object]], /) -> Never:
+        raise Unknown
+
+    def rollback(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def knowing(dialect: NetworkDialect, namespace: str, clock: Clock, known: Known) -> Session:
+    """Make a session that asks nobody; what it would have to ask is `Unknown`."""
+    return Session(dialect, _Nowhere(), namespace, clock, known)
+
+
+def plan(session: Session, batch: WriteBatch) -> tuple[list[Change], list[int]]:
+    """Write numbers for the names of a batch; a session with a connection adds those that are new.
+
+    Returns:
+        The operations in the order in which their rows are locked, and the collections that are queried, in order.
+
+    Raises:
+        Unknown: If the session knows nothing but what is known, and a name is not.
+    """
+    changes = [_change(session, place, operation) for place, operation in enumerate(batch.operations)]
+    if len(changes) > 1:
+        changes.sort(key=lambda change: (change.scope, change.key))
+    scopes = {session.catalog.added(check.query.collection).scope for check in batch.queries}
+    return changes, sorted(scopes)
+
+
+def _change(session: Session, place: int, operation: Operation) -> Change:
+    names = session.catalog.added(operation.collection)
+    key = operation.key.encode()
+    if type(operation) is not Put:
+        kind = "delete" if type(operation) is Delete else "check"
+        return Change(place, names.scope, key, kind, operation.expect)  # type: ignore[arg-type]
+    fields = indexed(operation.fields)
+    expires_at = operation.expires_at
+    return Change(
+        place,
+        names.scope,
+        key,
+        "put",
+        operation.expect,
+        expires_at is KEEP,
+        None if expires_at is KEEP else expires_at,
+        names.added_shape(fields),
+        operation.version.encode(),
+        pack_meta(operation),
+        pack_fields(operation.fields) if operation.fields else None,
+        operation.intent,
+        operation.value,
+        index_entries([(names.added_field(name), value) for name, value in fields.items()]) if fields else {},
+    )
+
+
+def outcomes_of(batch: WriteBatch, changes: Sequence[Change], verdicts: Sequence[Verdict]) -> list[Outcome]:
+    """Return the outcomes of a batch, in its order.
+
+    Raises:
+        VersionConflict: If an expectation of an atomic batch did not hold.
+    """
+    operations = batch.operations
+    outcomes: list[Outcome] = [Outcome(None, False)] * len(operations)
+    for change, verdict in zip(changes, verdicts, strict=True):
+        place = change.place
+        operation = operations[place]
+        if verdict.done:
+            version = operation.version if type(operation) is Put else None
+            outcomes[place] = Outcome(version, verdict.existed)
+        else:
+            outcomes[place] = Outcome(None, False, _conflict(operation, place, verdict))
+    if batch.atomic:
+        for outcome in outcomes:
+            if outcome.error is not None:
+                raise outcome.error
+    return outcomes
+
+
+def _conflict(operation: Operation, index: int, verdict: Verdict) -> VersionConflict:
+    return VersionConflict(
+        key=operation.key,
+        collection=operation.collection,
+        current=verdict.current,
+        index=index,
+        backend=BACKEND,
+        operation="write",
+    )
