@@ -56,7 +56,7 @@ def test_five_hundred_cancellations(url: str, postgresql: str) -> None:
             def operation(n: int) -> Any:
                 key = keys[n % 20]
                 checked = WriteBatch([Put("others", key, b"")], atomic=True, queries=[check])
-                return rng.choice(
+                return rng.choice(  # type: ignore[no-untyped-call]
                     [
                         lambda: adapter.get("things", key),
                         lambda: adapter.get_batch("things", keys),
@@ -291,7 +291,7 @@ def test_a_checked_query_keeps_others_out(url: str) -> None:
                         break
 
             await asyncio.gather(*(add(name) for name in range(6)))
-            values = sorted(record.fields["n"] for record in (await adapter.query(query)).records)  # type: ignore[type-var]
+            values = sorted(record.fields["n"] for record in (await adapter.query(query)).records)
             assert values == list(range(19))
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""What operations cost on PostgreSQL: round trips, and pages of the database among few and many records."""
+"""What operations cost on PostgreSQL: round trips."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,7 +30,7 @@ from daystore.abc import (
 )
 from daystore_sql.adapter import SQLAdapter
 
-from .test_statements import QUERIES, TOPIC, _fill
+from .test_statements import TOPIC
 
 DRIVERS = ("asyncpg", "psycopg")
 
@@ -147,39 +146,6 @@ def test_a_write_is_one_round_trip_and_a_batch_is_one(database: Callable[[str], 
             assert await requests(batch) == 5  # begin, lock, ask again, write, commit
 
     asyncio.run(main())
-
-
-async def _measure(url: str, size: int) -> dict[str, tuple[int, int]]:
-    """Return the requests of each query, and the pages looked at; and whether a plan looked at all records."""
-    costs: dict[str, tuple[int, int]] = {}
-    async with metered(url) as (adapter, meter):
-        await _fill(adapter, size)
-        await meter.explained(adapter)
-        for kind, query in QUERIES.items():
-            costs[kind] = await meter.cost(partial(adapter.query, query))
-            page = await adapter.query(query)
-            if page.cursor is not None:
-                later = replace(query, cursor=page.cursor)
-                costs[f"{kind}, page 2"] = await meter.cost(partial(adapter.query, later))
-        costs["get"] = await meter.cost(lambda: adapter.get("things", "k000007"))
-        costs["get many"] = await meter.cost(
-            lambda: adapter.get_batch("things", [f"k{n:06}" for n in range(10)])
-        )
-        costs["set"] = await meter.cost(lambda: adapter.set("things", "k000007", b"", fields={"score": 1}))
-        costs["count"] = await meter.cost(lambda: adapter.count(Query("things", where=TOPIC)))
-    return costs
-
-
-GROWING = ("many match, ordered by another", "two fields")
-"""What costs more with more records: the server chooses the index, and takes no hint."""
-
-
-@pytest.mark.slow
-def test_a_query_costs_the_same_among_a_thousand_and_a_hundred_thousand(postgresql: str) -> None:
-    small = asyncio.run(_measure(postgresql, 1000))
-    large = asyncio.run(_measure(postgresql, 100_000))
-    grown = {kind: (cost, large[kind]) for kind, cost in small.items() if large[kind][1] > cost[1] * 2 + 50}
-    assert [kind for kind in grown if not kind.startswith(GROWING)] == []
 
 
 def test_users_data_is_never_part_of_a_statement(postgresql: str) -> None:
