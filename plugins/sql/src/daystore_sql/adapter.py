@@ -82,7 +82,7 @@ class SQLAdapter(StorageAdapter):
     ) -> None:
         super().__init__(namespace=namespace, clock=clock, timeout=timeout)
         self.database = database
-        self.coalesce = database.is_far
+        self.coalesce: bool = database.is_far
         if not database.is_durable:
             self.capabilities = replace(CAPABILITIES, durable=False)
         self._engine: Engine | None = None

@@ -88,9 +88,8 @@ class MySQLDialect(NetworkDialect):
     """The way of MySQL and MariaDB to say things."""
 
     name = "mysql"
-    spared = frozenset(
-        {"ds_record_intent"}
-    )  # which would hold every record: there are no indexes on some rows
+    # It would hold every record: there are no indexes on some rows.
+    spared: frozenset[str] = frozenset({"ds_record_intent"})
     label = "MySQL"
     begin_read = (
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,7 +48,7 @@ class LoneSession(Session):
         known: Known,
     ) -> None:
         super().__init__(dialect, connection, namespace, clock, known)
-        self.read = self._read_once
+        self.read: Callable[..., Cursor] = self._read_once
         self._known = known
         self._last_shape = known.last_shape
         self._has_read = False
