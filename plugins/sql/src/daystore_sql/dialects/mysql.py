@@ -89,7 +89,7 @@ class MySQLDialect(NetworkDialect):
 
     name = "mysql"
     # It would hold every record: there are no indexes on some rows.
-    spared: frozenset[str] = frozenset({"ds_record_intent"})
+    spared: ClassVar[frozenset[str]] = frozenset({"ds_record_intent"})
     label = "MySQL"
     begin_read = (
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; "
