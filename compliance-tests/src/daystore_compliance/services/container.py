@@ -138,7 +138,7 @@ class ContainerServer(Server):
                 self.stop()
                 if any(told in str(error) for told in _PORT_TAKEN) and attempt < _ATTEMPTS:
                     self._ports = free_ports(self.service.ports)
-                    self.url = filled_url(self.service, self._ports)
+                    self.url: str = filled_url(self.service, self._ports)
                     continue
                 raise
             self._digest = self._container.image.id
