@@ -201,8 +201,9 @@ def wheels(session: nox.Session) -> None:
 
     install(session, packages=[wheel["daystore"]])
     session.run("python", "-c", FROM_WHEELS, "daystore")
-    wheel["daystore"] += "[cli,yaml]"
-    install(session, "test", packages=list(wheel.values()))
+    extras = (EXTRAS.get(directory, "") for directory in DISTRIBUTIONS)
+    packages = [file + extra for file, extra in zip(wheel.values(), extras, strict=True)]
+    install(session, "test", packages=packages)
     session.run("python", "-c", FROM_WHEELS, *wheel)
     run_pytest(session)
 

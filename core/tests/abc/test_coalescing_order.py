@@ -90,8 +90,9 @@ class Backend(MemoryAdapter):
                 self.writing.remove(key)
 
     def answer(self, number: int) -> None:
-        if self.pending:
-            self.pending.pop(number % len(self.pending)).set_result(None)
+        waiting = [gate for gate in self.pending if not gate.done()]
+        if waiting:
+            waiting[number % len(waiting)].set_result(None)
 
 
 async def turn() -> None:

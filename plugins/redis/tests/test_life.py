@@ -122,12 +122,17 @@ def test_durable_is_what_the_server_is_configured_for(
 
 def test_a_write_may_wait_for_the_disk(make: Callable[..., RedisAdapter], raw: redis.Redis) -> None:
     """With durability="aof" every write is acknowledged when the append-only file has it, in one round trip."""
-    with pytest.raises(ConfigError, match="append-only"):
+    version: dict[str, str] = dict(raw.info("server"))
+    can_wait = tuple(map(int, version["redis_version"].split(".")[:2])) >= (7, 2)
+    with pytest.raises(ConfigError, match="append-only" if can_wait else "7.2 or later"):
         opening(make(durability="aof"))
+    if not can_wait:
+        return
 
     async def main() -> None:
         async with make(durability="aof") as adapter:
             assert adapter.capabilities.durable is True
+            await adapter.set("c", "k", b"v")  # so that the server knows the script
             raw.config_resetstat()
             await adapter.set("c", "k", b"v")
             await adapter.set_batch([Put("c", f"k{n}", b"v") for n in range(100)])

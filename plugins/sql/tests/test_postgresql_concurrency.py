@@ -67,20 +67,23 @@ def test_five_hundred_cancellations(url: str, postgresql: str) -> None:
                     ]
                 )()
 
-            cancelled = 0
-            for n in range(500):
+            cancelled, latest = 0, 0.002
+            for n in range(5000):
                 victim = asyncio.ensure_future(operation(n))
                 for _ in range(rng.randrange(4)):
                     await asyncio.sleep(0)
-                await asyncio.sleep(rng.uniform(0, 0.002))
+                await asyncio.sleep(rng.uniform(0, latest))
                 victim.cancel()
                 await asyncio.wait([victim])
                 cancelled += victim.cancelled()
+                latest *= 1.1 if victim.cancelled() else 0.9  # as long as operations take here
                 key = keys[n % 20]
                 found = await adapter.get("things", key)
                 assert found is not None
                 assert found.value == key.encode()
-            assert cancelled > 100
+                if cancelled == 500:
+                    break
+            assert cancelled == 500
             assert await idle_in_transaction(postgresql, name) == 0
             pool: Any = adapter._opened._pool  # type: ignore[attr-defined]
             assert len(pool._idle) <= 4

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 from daystore_compliance.services.images import choose_image
 from daystore_compliance.services.server import (
@@ -43,11 +45,21 @@ def no_engine() -> str | None:
     if find_spec("testcontainers") is None or find_spec("docker") is None:
         return "testcontainers is not installed: pip install 'daystore-compliance[docker]'"
     try:
+        _knock()
         with engine(_SECONDS) as client:
             client.ping()
     except Exception as error:  # noqa: BLE001 -- whatever it is, there is no engine
         return f"no container engine answers ({described(error)})"
     return None
+
+
+def _knock() -> None:
+    """Try the engine's socket: docker's client leaves one open that it could not connect."""
+    address = urlsplit(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
+    if address.scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_SECONDS)
+            knocking.connect(address.path)
 
 
 @contextmanager
