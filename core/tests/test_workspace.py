@@ -10,7 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DISTRIBUTIONS = {
     "daystore": ROOT / "core",
+    "daystore-mongo": ROOT / "plugins" / "mongo",
     "daystore-redis": ROOT / "plugins" / "redis",
+    "daystore-s3": ROOT / "plugins" / "s3",
     "daystore-sql": ROOT / "plugins" / "sql",
     "daystore-compliance": ROOT / "compliance-tests",
 }

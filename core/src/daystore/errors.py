@@ -13,6 +13,7 @@
     │   └── DecryptionError                   … because no key opens them
     ├── SchemaError (ValueError)              a value that does not fit its schema, or a schema that cannot be used
     ├── VersionConflict                       an expectation did not hold; the state is unchanged
+    │   └── RecordPrepared                    … because a transaction over several records is being committed
     ├── TransactionError
     │   ├── TransactionConflict               somebody else changed what the transaction read; run it again
     │   └── TransactionClosed                 used after its end, from a second task, or nested
@@ -49,6 +50,7 @@ __all__ = [
     "LimitExceeded",
     "OperationTimeout",
     "OutcomeUnknown",
+    "RecordPrepared",
     "SchemaError",
     "SerializationError",
     "StoreClosed",
@@ -219,6 +221,41 @@ class VersionConflict(DaystoreError):
         self.collection = collection
         self.current = current
         self.index = index
+
+
+class RecordPrepared(VersionConflict):
+    """The record carries the intent of a transaction that is being committed. The state is unchanged.
+
+    Args:
+        message: As for `DaystoreError`.
+        key: Key of the record; ``None`` when it stands in the way of a checked query.
+        collection: Its collection.
+        current: As for `VersionConflict`.
+        index: As for `VersionConflict`.
+        backend: As for `DaystoreError`.
+        operation: As for `DaystoreError`.
+    """
+
+    def __init__(
+        self,
+        message: str = "the record is held by a transaction that is being committed: try again",
+        *,
+        key: str | None = None,
+        collection: str | None = None,
+        current: str | None = None,
+        index: int | None = None,
+        backend: str | None = None,
+        operation: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            key=key,
+            collection=collection,
+            current=current,
+            index=index,
+            backend=backend,
+            operation=operation,
+        )
 
 
 class TransactionError(DaystoreError):

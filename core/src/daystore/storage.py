@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, overload
 
 from daystore.abc.adapter import Health, StorageAdapter
+from daystore.abc.coordination import Participant
 from daystore.errors import ConfigError, DaystoreError
 from daystore.query.fields import unknown
 from daystore.stores.contexts import ContextStore
@@ -15,6 +16,7 @@ from daystore.stores.definition import Definition, StoreOptions
 from daystore.stores.events import EventStore
 from daystore.stores.memories import MemoryStore
 from daystore.stores.store import Store
+from daystore.transactions.recovery import Recovery
 from daystore.transactions.retry import DEFAULT, Retry
 from daystore.transactions.transaction import Transaction, run
 
@@ -39,6 +41,9 @@ class Storage:
     Args:
         backends: The adapters by name. The storage opens and closes them.
         default: The backend of stores whose configuration names none; the first one unless given.
+        coordinator: The backend that decides over transactions on several backends; unless given, the first
+            durable one that such a transaction uses, or the first one. All processes that share the data give
+            the same names to their backends.
         stores: How stores are configured, by name.
         plugins: Where serializers, codecs and middleware are found; the installed plugins unless given.
 
@@ -51,6 +56,7 @@ class Storage:
         backends: Mapping[str, StorageAdapter],
         *,
         default: str | None = None,
+        coordinator: str | None = None,
         stores: Mapping[str, StoreConfig] | None = None,
         plugins: Plugins | None = None,
     ) -> None:
@@ -58,12 +64,25 @@ class Storage:
             raise ConfigError("a storage needs at least one backend")
         self._backends = dict(backends)
         self._default = next(iter(backends)) if default is None else default
+        self._coordinator = coordinator
+        self._recovery: Recovery | None = None
         self._configured = dict(stores or {})
         self._plugins = plugins
         self._stores: dict[str, tuple[Definition, Store[Any]]] = {}
-        for name in (self._default, *(store.backend for store in self._configured.values())):
+        for name in (
+            self._default,
+            *([coordinator] if coordinator else []),
+            *(store.backend for store in self._configured.values()),
+        ):
             if name not in self._backends:
                 raise ConfigError(f"there is no backend {name!r}{unknown(name, self._backends)}")
+        for adapter in self._backends.values():
+            adapter.join(self._participant)
+
+    def _participant(self, name: str) -> Participant | None:
+        adapter = self._backends.get(name)
+        coordinator = None if adapter is None else adapter.coordinator
+        return None if coordinator is None else coordinator.participant
 
     @classmethod
     def open(cls, url: str, *, plugins: Plugins | None = None, **options: object) -> Self:
@@ -104,7 +123,13 @@ class Storage:
         plugins = _plugins(plugins)
         config = load(source, environ, plugins=plugins).storage
         backends = {name: backend.make_adapter(plugins) for name, backend in config.backends.items()}
-        return cls(backends, default=config.default, stores=config.stores, plugins=plugins)
+        return cls(
+            backends,
+            default=config.default,
+            coordinator=config.coordinator,
+            stores=config.stores,
+            plugins=plugins,
+        )
 
     # --- Life -----------------------------------------------------------------------------------------------
 
@@ -121,6 +146,9 @@ class Storage:
                 error.add_note(f"while opening the backend {name!r}")
                 await self.close()
                 raise
+        if self._recovery is None:
+            self._recovery = Recovery(self._backends)
+            self._recovery.start()
         return self
 
     async def __aexit__(
@@ -136,6 +164,9 @@ class Storage:
             DaystoreError: The first failure, with a note on each other one.
         """
         first: BaseException | None = None
+        if self._recovery is not None:
+            recovery, self._recovery = self._recovery, None
+            await recovery.stop()
         for name, adapter in self._backends.items():
             try:
                 await adapter.close()
@@ -301,8 +332,11 @@ class Storage:
             TransactionClosed: If this task is in a transaction already.
         """
         if body is None:
-            return Transaction(self._find)
-        return run(lambda: Transaction(self._find), body, Retry(deadline, attempts))
+            return self._new_transaction()
+        return run(self._new_transaction, body, Retry(deadline, attempts))
+
+    def _new_transaction(self) -> Transaction:
+        return Transaction(self._find, self._backends, self._coordinator)
 
     def _find(self, name: str) -> Store[Any]:
         if name in OWN:

@@ -351,6 +351,59 @@ async def test_conditional_writes_of_one_key_are_judged_in_their_order(opened: O
     assert [type(one) for one in ended] == [str, VersionConflict, VersionConflict]
 
 
+async def test_what_one_met_is_told_to_those_that_waited_for_it_and_fail_by_the_same(opened: Opened) -> None:
+    """Sixteen that write at the version that they have read are three requests, however long each takes."""
+    adapter = await opened()
+    adapter.is_held = False
+    version = await adapter.set(C, "a", b"")
+    adapter.requests.clear()
+    adapter.is_held = True
+    tasks = start(*(adapter.set(C, "a", b"%d" % n, if_version=version) for n in range(16)))
+    await turn()
+    for number in range(2):
+        assert len(adapter.sent) == number + 1
+        adapter.requests[number].answer()
+        await turn()
+    assert len(adapter.sent) == 2
+    failed = await failures(tasks)
+    assert list(failed) == list(range(1, 16))
+    current = await tasks[0]
+    assert len({id(error) for error in failed.values()}) == 15
+    for error in failed.values():
+        assert isinstance(error, VersionConflict)
+        assert (error.key, error.collection, error.current, error.index) == ("a", C, current, 0)
+
+
+async def test_what_may_succeed_is_sent_and_so_is_what_came_after_it(opened: Opened) -> None:
+    adapter = await opened()
+    tasks = start(*(adapter.set(C, "a", b"%d" % n, if_absent=True) for n in range(2)))
+    tasks += start(adapter.set(C, "a", b"2", if_version="another"), adapter.set(C, "a", b"3"))
+    tasks += start(adapter.set(C, "a", b"4", if_version="another"))
+    await adapter.release()
+    assert list(await failures(tasks)) == [1, 2, 4]
+    batches = [request.batch.operations for request in adapter.requests if request.batch is not None]
+    assert [put.value for (put,) in batches if isinstance(put, Put)] == [b"0", b"1", b"3", b"4"]
+
+
+async def test_what_was_called_after_one_was_sent_is_not_judged_by_it(opened: Opened) -> None:
+    """The record may have changed between the two, and its conflict has to tell the version that it met."""
+    adapter = await opened()
+    adapter.is_held = False
+    await adapter.set(C, "a", b"")
+    adapter.is_held = True
+    tasks = start(*(adapter.set(C, "a", b"", if_version=f"{n}") for n in range(2)))
+    await turn()
+    adapter.requests[1].answer()
+    await turn()
+    tasks += start(adapter.set(C, "a", b"", if_version="2"))
+    await turn()
+    adapter.requests[2].answer()
+    await turn()
+    assert [task.done() for task in tasks] == [True, True, False]
+    await adapter.release()
+    assert list(await failures(tasks)) == [0, 1, 2]
+
+
 # --- One that fails ---------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from daystore.abc import Instant, Put, WriteBatch
+from daystore.abc import Instant, Prepare, Put, WriteBatch
+from daystore.abc.coordination import Intent
 from daystore.adapters.memory import SWEEP_INTERVAL, MemoryAdapter
 
 
@@ -28,8 +29,11 @@ def test_the_space_of_expired_records_is_given_back_but_not_what_carries_an_inte
         async with MemoryAdapter(clock=clock) as adapter:
             soon = clock.now + 1_000
             puts = [Put("notes", "expired", b"", expires_at=soon), Put("notes", "alive", b"")]
-            puts.append(Put("notes", "prepared", b"", expires_at=soon, intent=b"of a transaction"))
+            puts.append(Put("notes", "prepared", b"", expires_at=soon))
             await adapter.write(WriteBatch(puts))
+            await adapter.write(
+                WriteBatch([Prepare("notes", "prepared", Intent(bytes(16), "", None).pack())])
+            )
             clock.now += SWEEP_INTERVAL
             await adapter.set("other", "k", b"")
             assert held(adapter) == ["alive", "prepared"]

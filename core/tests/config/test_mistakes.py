@@ -44,7 +44,7 @@ STORE = BACKEND + "[stores.x]\n"
         ("[backends.main]\nadapter = 'memry'", "did you mean 'memory'?"),
         (
             "[backends.main]\nurl = 's3://b'",
-            "(agent.toml:2): no plugin brings the URL scheme 's3'; install it",
+            "(agent.toml:2): no plugin brings the URL scheme 's3'",
         ),
         ("[backends.main]\nurl = 'hunter2'", "backends.main.url (agent.toml:2): not a URL"),
         ("[backends.main]\nurl = 5", "backends.main.url (agent.toml:2): should be a valid string"),
@@ -177,6 +177,11 @@ def test_all_mistakes_are_listed_at_once(mistakes: Mistakes) -> None:
             "DAYSTORE_DEFAULT",
             "man",
             "default (DAYSTORE_DEFAULT): no backend is called 'man'; did you mean 'main'?",
+        ),
+        (
+            "DAYSTORE_COORDINATOR",
+            "man",
+            "coordinator (DAYSTORE_COORDINATOR): no backend is called 'man'; did you mean 'main'?",
         ),
     ],
 )

@@ -58,7 +58,7 @@ level = 2
 def test_settings_come_in_the_order_of_the_models(read: Read) -> None:
     config = read("[stores.x]\nttl = 5\n[backends.a]\nnamespace = 'n'\nadapter = 'memory'\n")
     assert [setting.key for setting in config.settings] == [
-        "default", "backends.a.adapter", "backends.a.namespace", "backends.a.timeout",
+        "default", "coordinator", "backends.a.adapter", "backends.a.namespace", "backends.a.timeout",
         "backends.a.coalesce",
         "stores.x.backend", "stores.x.collection", "stores.x.serializer", "stores.x.middleware",
         "stores.x.consistency", "stores.x.ttl",

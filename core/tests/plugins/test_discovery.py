@@ -11,7 +11,7 @@ from daystore.errors import ConfigError
 from daystore.plugins import Plugins, default_plugins
 
 Install = Callable[..., Path]
-OTHERS = {"DAYSTORE_DISABLE_PLUGINS": "daystore-redis,daystore-sql"}
+OTHERS = {"DAYSTORE_DISABLE_PLUGINS": "daystore-mongo,daystore-redis,daystore-s3,daystore-sql"}
 
 
 def load(**environ: str) -> Plugins:

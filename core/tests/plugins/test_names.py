@@ -10,12 +10,12 @@ import pytest
 from daystore.abc import Serializer
 from daystore.errors import ConfigError, UnknownAdapter, UnknownCodec
 from daystore.hookspecs import AdapterSpec
-from daystore.plugins import Plugins, Source
+from daystore.plugins import Plugins, Source, advice
 from daystore.plugins.lazy import missing_dependency
 from daystore.plugins.records import LoadedPlugin
 
 Install = Callable[..., Path]
-OTHERS = {"DAYSTORE_DISABLE_PLUGINS": "daystore-redis,daystore-sql"}
+OTHERS = {"DAYSTORE_DISABLE_PLUGINS": "daystore-mongo,daystore-redis,daystore-s3,daystore-sql"}
 
 
 @pytest.fixture
@@ -84,17 +84,22 @@ def test_what_is_no_url_is_refused_without_repeating_it(text: str) -> None:
 # --- Unknown names ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "distribution"),
-    [
-        ("mongo", "daystore-mongo"),
-        ("mongodb", "daystore-mongo"),
-        ("s3", "daystore-s3"),
-    ],
-)
-def test_unknown_adapter_says_what_to_install(name: str, distribution: str) -> None:
-    with pytest.raises(UnknownAdapter, match=f"install it: pip install {distribution};.*installed: memory"):
-        Plugins.load(OTHERS).adapter(name)
+@pytest.fixture
+def unpublished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One official backend more, which is not installed here."""
+    monkeypatch.setitem(advice._OFFICIAL, "nats", "daystore-nats")
+
+
+@pytest.mark.usefixtures("unpublished")
+def test_unknown_adapter_says_what_to_install() -> None:
+    with pytest.raises(UnknownAdapter, match=r"install it: pip install daystore-nats;.*installed: memory"):
+        Plugins.load(OTHERS).adapter("nats")
+
+
+def test_adapter_that_is_switched_off_says_so() -> None:
+    with pytest.raises(UnknownAdapter, match=r"'mongo'.*daystore-mongo 0.1.0: switched off by") as caught:
+        Plugins.load(OTHERS).adapter("mongo")
+    assert "install it" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -108,13 +113,12 @@ def test_unknown_scheme_says_what_to_install_and_shows_no_password(scheme: str) 
     assert "daystore-" in message
 
 
+@pytest.mark.usefixtures("unpublished")
 def test_unknown_adapter_tells_the_nearest_spelling() -> None:
     with pytest.raises(UnknownAdapter, match="did you mean 'memory'"):
         Plugins.load(OTHERS).adapter("memry")
-    with pytest.raises(
-        UnknownAdapter, match=r"did you mean 'mongo'.; install it: pip install daystore-mongo"
-    ):
-        Plugins.load(OTHERS).adapter("mogno")
+    with pytest.raises(UnknownAdapter, match=r"did you mean 'nats'.; install it: pip install daystore-nats"):
+        Plugins.load(OTHERS).adapter("nast")
 
 
 def test_unknown_adapter_tells_what_failed_to_load_and_why(install: Install) -> None:

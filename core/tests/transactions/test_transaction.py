@@ -427,12 +427,12 @@ async def test_writes_of_others_are_no_part_of_it(storage: Storage) -> None:
     assert await notes.all().keys() == ["beside", "of another task"]
 
 
-async def test_stores_of_two_backends_are_refused_with_a_reason(adapter: Any) -> None:
+async def test_a_store_of_another_storage_is_refused_with_a_reason(adapter: Any) -> None:
     second = MemoryAdapter()
-    storage = Storage({"main": adapter, "second": second})
-    async with storage:
+    storage = Storage({"main": adapter})
+    async with storage, second:
         other = Storage({"second": second}).store("elsewhere")
-        with pytest.raises(UnsupportedOperation, match="one backend"):
+        with pytest.raises(UnsupportedOperation, match="one storage"):
             async with storage.transaction() as tx:
                 await tx.events.emit("a")
                 await tx[other].set("a", 1)

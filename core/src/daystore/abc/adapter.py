@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Protocol, Self
 
-from daystore.abc.capabilities import EVENTUAL, Capabilities, Consistency
+from daystore.abc.capabilities import EVENTUAL, STRONG, Capabilities, Consistency
 from daystore.abc.clock import Clock, system_clock
 from daystore.abc.coalescing import Coalescer
+from daystore.abc.coordination import Coordinator, Participant
+from daystore.abc.coordination.resolver import Pauses
 from daystore.abc.guard import check_batch, check_consistency, require
 from daystore.abc.names import DEFAULT_NAMESPACE, check_collection, check_key, check_namespace
 from daystore.abc.query import Aggregation, Explanation, GroupRow, Page, Query
@@ -36,7 +38,14 @@ from daystore.abc.record import (
     WriteBatch,
 )
 from daystore.abc.transaction import RecordTransaction
-from daystore.errors import BatchError, DaystoreError, OperationTimeout, OutcomeUnknown, StoreClosed
+from daystore.errors import (
+    BatchError,
+    DaystoreError,
+    OperationTimeout,
+    OutcomeUnknown,
+    RecordPrepared,
+    StoreClosed,
+)
 
 __all__ = ["Adapter", "Health", "StorageAdapter", "expectation"]
 
@@ -74,6 +83,10 @@ class Adapter(Protocol):
     @property
     def clock(self) -> Clock:
         """Where its present instant comes from."""
+
+    @property
+    def coordinator(self) -> Coordinator | None:
+        """See `StorageAdapter.coordinator`."""
 
     async def open(self) -> None:
         """See `StorageAdapter.open`."""
@@ -121,6 +134,8 @@ class StorageAdapter(ABC):
         coalesce: Whether single calls that are made at the same time go to the backend together: reads of one
             key as one ``_read``, changes of one record as one ``_write`` that is not atomic. A class says what is
             best for its backend; what an object says is looked at when it is opened.
+        one_unit: Whether `_write` can change all records of the adapter atomically. If not, `_atomic_unit` says
+            which ones it can.
 
     Raises:
         InvalidKey: If the namespace is outside the rules.
@@ -130,6 +145,7 @@ class StorageAdapter(ABC):
     name: ClassVar[str]
     capabilities: Capabilities
     coalesce: bool = False
+    one_unit: bool = True
 
     def __init__(
         self,
@@ -146,6 +162,8 @@ class StorageAdapter(ABC):
         self.timeout = timeout
         self._is_open = False
         self._coalescer: Coalescer | None = None
+        self._coordinator: Coordinator | None = None
+        self._neighbours: Callable[[str], Participant | None] = _nobody
 
     # --- What an author writes -----------------------------------------------------------------------------
 
@@ -172,7 +190,10 @@ class StorageAdapter(ABC):
     async def _read(
         self, collection: str, keys: Sequence[str], consistency: Consistency
     ) -> list[Record | None]:
-        """Return the live records in the order asked, ``None`` where there is none. Keys may repeat."""
+        """Return the live records in the order asked, ``None`` where there is none. Keys may repeat.
+
+        What carries an intent is returned also if it is not alive.
+        """
 
     @abstractmethod
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
@@ -198,6 +219,23 @@ class StorageAdapter(ABC):
         """Compute an aggregation over what `query` finds without limit, offset and cursor."""
         raise NotImplementedError("declared 'aggregate', so _aggregate must be written")
 
+    async def _prepared(self, collection: str | None) -> list[tuple[str, Record]]:
+        """Return everything that carries an intent, as collection and record: of one collection or of all.
+
+        It is read as at the strongest consistency. A record is there also where it is not alive, and where an
+        intent stands alone: then it is one that has expired.
+        """
+        raise NotImplementedError("declared 'intents', so _prepared must be written")
+
+    def _atomic_unit(self, collection: str, key: str) -> Hashable:
+        """Name what the record lies in that `_write` can change atomically.
+
+        A batch that is atomic comes to `_write` as such if all of it lies in one unit, and is coordinated
+        otherwise. Everything lies in one unit unless an adapter says otherwise; a store whose single writes alone
+        are atomic returns ``(collection, key)``.
+        """
+        return None
+
     async def _explain(self, query: Query) -> Explanation:
         """Say how the query would be run."""
         return Explanation(indexed=False, strategy="unknown")
@@ -212,21 +250,39 @@ class StorageAdapter(ABC):
             await self._open()
             if self._coalescer is None:
                 self._coalescer = self._new_coalescer()
+            if self._coordinator is None:
+                self._coordinator = self._new_coordinator()
             self._is_open = True
 
     async def close(self) -> None:
         """Disconnect. Closing what is closed does nothing.
 
-        An adapter that coalesces first sends what single calls have left with it, and waits for the answers.
+        What single calls have left with it, and what a commit has left to do, is done first.
         """
         if self._is_open:
             self._is_open = False
             try:
                 if self._coalescer is not None:
                     await self._coalescer.drain()
+                if self._coordinator is not None:
+                    await self._coordinator.drain()
             finally:
                 self._coalescer = None
+                self._coordinator = None
                 await self._close()
+
+    def join(self, neighbours: Callable[[str], Participant | None]) -> None:
+        """Make known the other backends of a storage, before this one is opened.
+
+        Args:
+            neighbours: Finds one by its name, as a participant; ``None`` if there is none or it is not open.
+        """
+        self._neighbours = neighbours
+
+    @property
+    def coordinator(self) -> Coordinator | None:
+        """Its part in coordinated transactions; ``None`` while it is closed, and without ``intents``."""
+        return self._coordinator
 
     async def __aenter__(self) -> Self:
         """Open."""
@@ -283,12 +339,18 @@ class StorageAdapter(ABC):
             return []
         async with self._limit("read"):
             if self._coalescer is not None and len(keys) == 1:
-                return await self._coalescer.read(collection, keys, consistency)
-            if size is None or len(keys) <= size:
-                return await self._read(collection, keys, consistency)
-            found: list[Record | None] = []
-            for start in range(0, len(keys), size):
-                found += await self._read(collection, keys[start : start + size], consistency)
+                found = await self._coalescer.read(collection, keys, consistency)
+            elif size is None or len(keys) <= size:
+                found = await self._read(collection, keys, consistency)
+            else:
+                found = []
+                for start in range(0, len(keys), size):
+                    found += await self._read(collection, keys[start : start + size], consistency)
+            if self._coordinator is not None:
+                for record in found:
+                    if record is not None and record.intent is not None:
+                        wait = consistency.level == "strong"
+                        return await self._coordinator.settled(collection, found, wait=wait)
             return found
 
     async def write(self, batch: WriteBatch) -> list[Outcome]:
@@ -312,11 +374,19 @@ class StorageAdapter(ABC):
         size = self.capabilities.limits.max_batch
         try:
             async with self._limit("write"):
-                if self._coalescer is not None and len(batch.operations) == 1 and not batch.atomic:
-                    return await self._coalescer.write(batch)
-                if batch.atomic or size is None or len(batch.operations) <= size:
-                    return await self._write(batch)
-                return await self._write_chunks(batch, size)
+                if batch.atomic:
+                    return await self._write_atomic(batch)
+                if self._coalescer is not None and len(batch.operations) == 1:
+                    outcomes = await self._coalescer.write(batch)
+                elif size is None or len(batch.operations) <= size:
+                    outcomes = await self._write(batch)
+                else:
+                    outcomes = await self._write_chunks(batch, size)
+                if self._coordinator is not None:
+                    for outcome in outcomes:
+                        if isinstance(outcome.error, RecordPrepared):
+                            return await self._write_after(self._coordinator, batch, outcomes)
+                return outcomes
         except OperationTimeout as error:
             raise OutcomeUnknown(
                 "the write took too long: it may or may not have been applied",
@@ -339,6 +409,8 @@ class StorageAdapter(ABC):
         require(self, "query")
         check_consistency(self, consistency)
         async with self._limit("query"):
+            if consistency is STRONG and self._coordinator is not None:
+                await self._coordinator.clear(query.collection)
             return await self._query(query, consistency)
 
     async def count(self, query: Query, consistency: Consistency = EVENTUAL) -> int:
@@ -352,6 +424,8 @@ class StorageAdapter(ABC):
         require(self, "query", "count")
         check_consistency(self, consistency)
         async with self._limit("count"):
+            if consistency is STRONG and self._coordinator is not None:
+                await self._coordinator.clear(query.collection)
             return await self._count(query, consistency)
 
     async def aggregate(
@@ -370,6 +444,8 @@ class StorageAdapter(ABC):
         require(self, "aggregate")
         check_consistency(self, consistency)
         async with self._limit("aggregate"):
+            if consistency is STRONG and self._coordinator is not None:
+                await self._coordinator.clear(query.collection)
             return await self._aggregate(query, aggregation, consistency)
 
     async def explain(self, query: Query) -> Explanation:
@@ -504,8 +580,66 @@ class StorageAdapter(ABC):
             return None
         return Coalescer(self._read, self._write, self._limit, backend=self.name, max_batch=size)
 
+    def _new_coordinator(self) -> Coordinator | None:
+        if not self.capabilities.intents:
+            return None
+        return Coordinator(self._participant(), self._neighbour)
+
+    def _neighbour(self, name: str) -> Participant | None:
+        return self._neighbours(name)
+
+    def _participant(self) -> Participant:
+        levels = self.capabilities.consistency
+        return Participant(
+            self.name,
+            self._read,
+            self._write,
+            self._query,
+            self._prepared,
+            self._atomic_unit,
+            self.clock,
+            self.one_unit,
+            self.capabilities.limits.max_batch,
+            STRONG if "strong" in levels else Consistency(next(iter(levels))),
+        )
+
     def _limit(self, operation: str) -> AbstractAsyncContextManager[object]:
         return _UNLIMITED if self.timeout is None else _TimeLimit(self.timeout, self.name, operation)
+
+    async def _write_atomic(self, batch: WriteBatch) -> list[Outcome]:
+        coordinator = self._coordinator
+        if coordinator is None:
+            return await self._write(batch)
+        if not coordinator.participant.is_one_unit(batch):
+            return await coordinator.write(batch)
+        coordinator.discard(batch.own)
+        pauses = Pauses()
+        while True:
+            try:
+                return await self._write(batch)
+            except RecordPrepared as error:  # nothing was applied
+                await coordinator.wait_for(error)
+                await pauses.wait()
+
+    async def _write_after(
+        self, coordinator: Coordinator, batch: WriteBatch, outcomes: list[Outcome]
+    ) -> list[Outcome]:
+        """Apply the rest of a batch when the transactions that hold it have ended."""
+        outcomes = list(outcomes)
+        pauses = Pauses()
+        while True:
+            rest = [i for i, outcome in enumerate(outcomes) if isinstance(outcome.error, RecordPrepared)]
+            if not rest:
+                return outcomes
+            for index in rest:
+                operation = batch.operations[index]
+                await coordinator.resolver.wait_for(
+                    coordinator.participant, operation.collection, operation.key
+                )
+            await pauses.wait()
+            again = WriteBatch([batch.operations[index] for index in rest])
+            for index, outcome in zip(rest, await coordinator.participant.write(again), strict=True):
+                outcomes[index] = outcome
 
     async def _write_chunks(self, batch: WriteBatch, size: int) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -575,6 +709,10 @@ class _TimeLimit:
             raise OperationTimeout(
                 f"no answer within {self._seconds:g} s", backend=self._backend, operation=self._operation
             ) from expired
+
+
+def _nobody(name: str) -> None:
+    """Find no other backend: an adapter alone knows of none."""
 
 
 class _Unlimited:

@@ -15,6 +15,18 @@ __all__ = [
     "bounded",
 ]
 
+FLAGS: Final = (
+    "conditional",
+    "atomic_batch",
+    "transactions",
+    "ttl",
+    "query",
+    "aggregate",
+    "intents",
+    "snapshots",
+    "durable",
+)
+
 Level = Literal["eventual", "bounded", "strong"]
 
 
@@ -76,6 +88,9 @@ class Capabilities:
         ttl: Expiry of records.
         query: ``query`` and ``count`` with predicates, order and cursors.
         aggregate: ``aggregate``.
+        intents: ``Prepare``, ``Release`` and ``Holds``: it takes part in coordinated transactions.
+        snapshots: A read of several records, and a page of a query, are of one instant: no part of an atomic batch
+            is seen without the rest of it. (A transaction that saw such a part does not commit, on any backend.)
         durable: An acknowledged write survives a crash of the process and of its machine.
         consistency: The levels that can be asked for.
         limits: See `Limits`.
@@ -87,11 +102,12 @@ class Capabilities:
     ttl: bool = False
     query: bool = False
     aggregate: bool = False
+    intents: bool = False
+    snapshots: bool = False
     durable: bool = False
     consistency: frozenset[Level] = frozenset({"eventual"})
     limits: Limits = field(default_factory=Limits)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the declared flags, in the order of this class."""
-        flags = ("conditional", "atomic_batch", "transactions", "ttl", "query", "aggregate", "durable")
-        return tuple(flag for flag in flags if getattr(self, flag))
+        return tuple(flag for flag in FLAGS if getattr(self, flag))

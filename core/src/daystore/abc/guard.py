@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from daystore.abc.names import check_field_name
-from daystore.abc.record import ANY, KEEP, FieldValue, Put, WriteBatch
+from daystore.abc.record import ANY, KEEP, FieldValue, Holds, Prepare, Put, Release, WriteBatch
 from daystore.errors import LimitExceeded, SerializationError, UnsupportedOperation
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["check_batch", "check_consistency", "check_fields", "require"]
 
 MIN_INT, MAX_INT = -(2**63), 2**63 - 1
+_ON_INTENTS = frozenset({Prepare, Release})
 _INDEXABLE = frozenset({str, int, float, bool, datetime, tuple})
 
 
@@ -74,6 +75,8 @@ def check_batch(adapter: Adapter, batch: WriteBatch) -> None:
     for operation in batch.operations:
         if operation.expect is not ANY:
             require(adapter, "conditional", "write")
+        if type(operation) in _ON_INTENTS or type(operation.expect) is Holds:
+            require(adapter, "intents", "write")
         if type(operation) is Put:
             _check_put(adapter, operation, limits)
 

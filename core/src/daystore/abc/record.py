@@ -27,10 +27,13 @@ __all__ = [
     "Expectation",
     "Expiry",
     "FieldValue",
+    "Holds",
     "Operation",
     "Outcome",
+    "Prepare",
     "Put",
     "Record",
+    "Release",
     "Scalar",
     "Version",
     "WriteBatch",
@@ -49,6 +52,9 @@ Version: TypeAlias = str
 
 MAX_SCHEMA_VERSION: Final = 2**63 - 1
 """What the integers of every database hold."""
+
+TRANSACTION_BYTES: Final = 16
+"""Length of the name of a coordinated transaction, with which each of its intents begins."""
 
 
 def new_version() -> Version:
@@ -76,7 +82,29 @@ ABSENT: Final = Expect.ABSENT
 KEEP: Final = Keep.KEEP
 """As the expiry of a `Put`: keep the deadline of the record that is overwritten, if it is alive and has one."""
 
-Expectation: TypeAlias = Expect | Version
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """As the expectation of a change: the record carries the intent of this transaction.
+
+    Attributes:
+        transaction: What the intent begins with.
+
+    Raises:
+        ValueError: If that is not `TRANSACTION_BYTES` long.
+    """
+
+    transaction: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.transaction) != TRANSACTION_BYTES:
+            raise ValueError(f"the name of a transaction has {TRANSACTION_BYTES} bytes")
+
+    def __repr__(self) -> str:
+        return f"Holds({self.transaction.hex()})"
+
+
+Expectation: TypeAlias = Expect | Version | Holds
 Expiry: TypeAlias = "Instant | Literal[Keep.KEEP] | None"
 
 
@@ -96,7 +124,8 @@ class Record:
         schema: Name of the schema of the object, if it has one.
         schema_version: Version of that schema, from 0 to 2**63-1.
         encodings: What was applied to the serialized bytes, first to last, such as ``("zstd", "aes256gcm")``.
-        intent: A prepared, uncommitted change of a coordinated transaction beside the committed value; opaque.
+        intent: A prepared change of a coordinated transaction beside the committed state; opaque but for the
+            name of the transaction at its beginning.
     """
 
     key: str
@@ -163,7 +192,6 @@ class Put:
     schema: str | None = None
     schema_version: int | None = None
     encodings: tuple[str, ...] = ()
-    intent: bytes | None = None
     version: Version = field(default_factory=new_version)
 
     def __post_init__(self) -> None:
@@ -230,6 +258,57 @@ class Check:
 
 
 @dataclass(slots=True)
+class Prepare:
+    """Put an intent beside what is there, if the expectation holds; nothing else changes, not even the version.
+
+    Where there is no live record the intent stands alone, and the record stays absent for everybody. As long as
+    it is there, every other operation on the key is refused with `RecordPrepared`, except those that expect
+    that it `Holds`. Preparing again what carries this very intent already is no error.
+
+    Raises:
+        TypeError: If the key, the collection or the intent is of the wrong type.
+        InvalidKey: If the key or the collection is outside the rules.
+        ValueError: If the intent is too short to begin with the name of a transaction.
+    """
+
+    collection: str
+    key: str
+    intent: bytes
+    expect: Expect | Version = ANY
+
+    def __post_init__(self) -> None:
+        check_collection(self.collection)
+        check_key(self.key)
+        if type(self.intent) is not bytes:
+            raise TypeError(f"an intent is bytes, not {type(self.intent).__name__}")
+        if len(self.intent) < TRANSACTION_BYTES:
+            raise ValueError(f"an intent begins with the {TRANSACTION_BYTES} bytes that name its transaction")
+
+    def __repr__(self) -> str:
+        return f"Prepare({self.collection}, expect={self.expect!r}, bytes={len(self.intent)})"
+
+
+@dataclass(slots=True)
+class Release:
+    """Remove the intent of a transaction and leave the record as it is, if it `Holds` one.
+
+    Raises:
+        TypeError: If the key, the collection or the expectation is of the wrong type.
+        InvalidKey: If the key or the collection is outside the rules.
+    """
+
+    collection: str
+    key: str
+    expect: Holds
+
+    def __post_init__(self) -> None:
+        check_collection(self.collection)
+        check_key(self.key)
+        if type(self.expect) is not Holds:
+            raise TypeError("what is released is expected to hold an intent")
+
+
+@dataclass(slots=True)
 class CheckQuery:
     """Change nothing, but make an atomic batch depend on what a query finds.
 
@@ -248,7 +327,7 @@ class CheckQuery:
         return f"CheckQuery({self.query.collection}, found={len(self.found)})"
 
 
-Operation: TypeAlias = Put | Delete | Check
+Operation: TypeAlias = Put | Delete | Check | Prepare | Release
 
 
 @dataclass(slots=True)
@@ -258,7 +337,10 @@ class WriteBatch:
     Attributes:
         operations: The changes. No key of a collection appears twice.
         atomic: All or nothing, every expectation judged at one instant. Otherwise each on its own.
-        queries: Queries that an atomic batch depends on.
+        queries: Queries that an atomic batch depends on. One whose collection has a record with an intent is
+            refused with `RecordPrepared`: what that transaction changes may be what the query looks for.
+        own: The coordinated transaction that the batch belongs to, if it does: its own intents do not stand in
+            the way of its queries.
 
     Raises:
         ValueError: If a key appears twice, or if a batch that is not atomic depends on queries.
@@ -267,6 +349,7 @@ class WriteBatch:
     operations: Sequence[Operation]
     atomic: bool = False
     queries: Sequence[CheckQuery] = ()
+    own: bytes | None = None
 
     def __post_init__(self) -> None:
         if self.queries and not self.atomic:

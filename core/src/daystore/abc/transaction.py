@@ -64,6 +64,9 @@ class RecordTransaction:
         self._state: State = "open"
         self._busy = False
         self._commit: asyncio.Task[object] | None = None
+        self._begun: bytes | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._alone = True
         levels = adapter.capabilities.consistency
         self._consistency = STRONG if "strong" in levels else Consistency(next(iter(levels)))
 
@@ -82,17 +85,34 @@ class RecordTransaction:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Commit after a block that ended well, otherwise abort."""
-        if self._state != "open":
-            return
-        if kind is None:
-            await self.commit()
-        else:
-            self._state = "aborted"
+        if self._state == "open":
+            if kind is None:
+                await self.commit()
+            else:
+                self.end("aborted")
+        await self.gone()
 
     def abort(self) -> None:
         """End without applying anything."""
         self._require_open()
-        self._state = "aborted"
+        self.end("aborted")
+
+    def end(self, state: State) -> None:
+        """Note how the transaction has ended; for whoever commits it together with others."""
+        self._state = state
+        self._give_up()
+
+    def _give_up(self) -> None:
+        """Forget what was begun with the coordinator."""
+        begun, self._begun = self._begun, None
+        coordinator = self._adapter.coordinator
+        if begun is not None and coordinator is not None:
+            self._leaving = coordinator.discard(begun)
+
+    async def gone(self) -> None:
+        """Wait until nothing is left at the coordinator of what was given up."""
+        if self._leaving is not None:
+            await asyncio.shield(self._leaving)
 
     async def commit(self) -> None:
         """Check everything seen and apply everything written, at one instant.
@@ -108,8 +128,9 @@ class RecordTransaction:
         self._require_open()
         batch = self._batch()
         if batch is None:
-            self._state = "committed"
+            self.end("committed")
             return
+        batch.own, self._begun = self._begun, None
         self._state = "committing"
         self._commit = asyncio.ensure_future(self._run_commit(batch))
         _commits.add(self._commit)
@@ -140,6 +161,24 @@ class RecordTransaction:
             raise
         self._state = "committed"
 
+    def alone(self) -> WriteBatch | None:
+        """Return what a commit has to check and to apply; ``None`` for nothing."""
+        return self._batch()
+
+    def joined(self) -> WriteBatch | None:
+        """Return what a commit together with others has to check and to apply; ``None`` for nothing."""
+        self._alone = False
+        return self._batch()
+
+    def begin_commit(self) -> None:
+        """Take no more work: others commit it now, and `end` it.
+
+        Raises:
+            TransactionClosed: If the transaction has ended, or is in use by another task.
+        """
+        self._require_open()
+        self._state = "committing"
+
     def _batch(self) -> WriteBatch | None:
         operations: list[Operation] = []
         for (collection, key), write in self._writes.items():
@@ -150,9 +189,15 @@ class RecordTransaction:
         for name, record in self._seen.items():
             if name not in self._writes and name not in self._queried:
                 operations.append(Check(*name, _expect(record)))
-        if not self._writes and len(operations) + len(self._queries) <= 1:
-            return None  # one read alone saw one instant already
+        if not self._writes and self._saw_one_instant(len(operations) + len(self._queries)):
+            return None
         return WriteBatch(operations, atomic=True, queries=self._queries)
+
+    def _saw_one_instant(self, reads: int) -> bool:
+        """Tell whether so many reads need no check: none, or one alone that cannot have seen half a commit."""
+        if reads == 1 and self._alone:
+            return not self._queries or self._adapter.coordinator is None
+        return reads == 0
 
     # --- Reading -------------------------------------------------------------------------------------------
 
@@ -254,6 +299,7 @@ class RecordTransaction:
         before = [self._view(o.collection, o.key, now) for o in operations]
         for index, (operation, record) in enumerate(zip(operations, before, strict=True)):
             _judge(operation, record, index, self._adapter.name)
+        self._begin()
         for operation, record in zip(operations, before, strict=True):
             name = (operation.collection, operation.key)
             kept = replace(operation, expect=ANY)
@@ -261,6 +307,12 @@ class RecordTransaction:
                 kept = replace(kept, expires_at=record.expires_at if record else None)
             self._writes[name] = kept
         return [record is not None for record in before]
+
+    def _begin(self) -> None:
+        """Begin with the coordinator as soon as there will be something to coordinate."""
+        coordinator = self._adapter.coordinator
+        if self._begun is None and coordinator is not None and not coordinator.participant.one_unit:
+            self._begun = coordinator.begin()
 
     # --- What this transaction sees ------------------------------------------------------------------------
 
@@ -328,7 +380,6 @@ def _applied(put: Put, base: Record | None, now: Instant) -> Record:
         schema=put.schema,
         schema_version=put.schema_version,
         encodings=put.encodings,
-        intent=put.intent,
     )
 
 

@@ -22,12 +22,15 @@ from daystore.abc import (
     Expectation,
     Explanation,
     GroupRow,
+    Holds,
     Instant,
     Outcome,
     Page,
+    Prepare,
     Put,
     Query,
     Record,
+    Release,
     StorageAdapter,
     WriteBatch,
     system_clock,
@@ -35,7 +38,7 @@ from daystore.abc import (
 from daystore.abc.evaluate import evaluate_aggregate, evaluate_count, evaluate_query
 from daystore.abc.names import DEFAULT_NAMESPACE
 from daystore.abc.record import Operation
-from daystore.errors import ConfigError, VersionConflict
+from daystore.errors import ConfigError, RecordPrepared, VersionConflict
 
 __all__ = ["MemoryAdapter"]
 
@@ -56,6 +59,8 @@ class MemoryAdapter(StorageAdapter):
         ttl=True,
         query=True,
         aggregate=True,
+        intents=True,
+        snapshots=True,
         durable=False,
         consistency=frozenset({"eventual", "bounded", "strong"}),
     )
@@ -88,7 +93,7 @@ class MemoryAdapter(StorageAdapter):
         self, collection: str, keys: Sequence[str], consistency: Consistency
     ) -> list[Record | None]:
         now = self.clock()
-        found = [self._find(collection, key, now) for key in keys]
+        found = [self._find(collection, key, now) or self._bearing(collection, key) for key in keys]
         return [None if record is None else record.copy() for record in found]
 
     async def _query(self, query: Query, consistency: Consistency) -> Page:
@@ -103,12 +108,26 @@ class MemoryAdapter(StorageAdapter):
     ) -> list[GroupRow]:
         return evaluate_aggregate(self._live(query.collection), query, aggregation)
 
+    async def _prepared(self, collection: str | None) -> list[tuple[str, Record]]:
+        return [
+            (name, record.copy())
+            for name, records in self._collections.items()
+            if collection is None or name == collection
+            for record in records.values()
+            if record.intent is not None
+        ]
+
     async def _explain(self, query: Query) -> Explanation:
         return Explanation(indexed=False, strategy="scan of the collection in memory")
 
     def _find(self, collection: str, key: str, now: Instant) -> Record | None:
         record = self._collections.get(collection, {}).get(key)
         return record if record is not None and record.is_alive(now) else None
+
+    def _bearing(self, collection: str, key: str) -> Record | None:
+        """Return what carries an intent, alive or not."""
+        record = self._collections.get(collection, {}).get(key)
+        return record if record is not None and record.intent is not None else None
 
     def _live(self, collection: str) -> Iterator[Record]:
         now = self.clock()
@@ -124,7 +143,7 @@ class MemoryAdapter(StorageAdapter):
                 if conflict := self._conflict(operation, index, now):
                     raise conflict
             for check in batch.queries:
-                self._check_query(check)
+                self._check_query(check, batch.own)
             return [self._apply(operation, now) for operation in batch.operations]
         outcomes = []
         for index, operation in enumerate(batch.operations):
@@ -142,10 +161,21 @@ class MemoryAdapter(StorageAdapter):
                 del records[key]
 
     def _conflict(self, operation: Operation, index: int, now: Instant) -> VersionConflict | None:
+        stored = self._collections.get(operation.collection, {}).get(operation.key)
         record = self._find(operation.collection, operation.key, now)
-        if _holds(operation.expect, record):
+        intent = None if stored is None else stored.intent
+        expect = operation.expect
+        kind = VersionConflict
+        if isinstance(expect, Holds):
+            if (intent is not None and intent.startswith(expect.transaction)) or _stands(operation, stored):
+                return None
+        elif intent is not None:
+            if isinstance(operation, Prepare) and operation.intent == intent:
+                return None
+            kind = RecordPrepared
+        elif _holds(expect, record):
             return None
-        return VersionConflict(
+        return kind(
             key=operation.key,
             collection=operation.collection,
             current=None if record is None else record.version,
@@ -154,25 +184,62 @@ class MemoryAdapter(StorageAdapter):
             operation="write",
         )
 
-    def _check_query(self, check: CheckQuery) -> None:
-        page = evaluate_query(self._live(check.query.collection), check.query)
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
+        collection = check.query.collection
+        for record in self._collections.get(collection, {}).values():
+            if record.intent is not None and (own is None or not record.intent.startswith(own)):
+                raise RecordPrepared(
+                    "a transaction that is being committed may change what a query of this batch finds: "
+                    "try again",
+                    collection=collection,
+                    backend=self.name,
+                    operation="write",
+                )
+        page = evaluate_query(self._live(collection), check.query)
         if [(record.key, record.version) for record in page.records] != list(check.found):
             raise VersionConflict(
                 "a query that this batch depends on finds something else now",
-                collection=check.query.collection,
+                collection=collection,
                 backend=self.name,
                 operation="write",
             )
 
     def _apply(self, operation: Operation, now: Instant) -> Outcome:
         old = self._find(operation.collection, operation.key, now)
+        records = self._collections.setdefault(operation.collection, {})
+        version = None
         if isinstance(operation, Put):
-            records = self._collections.setdefault(operation.collection, {})
+            version = operation.version
+            if _stands(operation, records.get(operation.key)):
+                return Outcome(version, old is not None)
             records[operation.key] = _written(operation, old, now)
-            return Outcome(operation.version, old is not None)
-        if isinstance(operation, Delete):
-            self._collections.get(operation.collection, {}).pop(operation.key, None)
-        return Outcome(None, old is not None)
+        elif isinstance(operation, Delete):
+            records.pop(operation.key, None)
+        elif isinstance(operation, Prepare):
+            if old is None:
+                records[operation.key] = _placeholder(operation.key)
+            records[operation.key].intent = operation.intent
+        elif isinstance(operation, Release):
+            if old is None:
+                del records[operation.key]
+            else:
+                old.intent = None
+        return Outcome(version, old is not None)
+
+
+def _stands(operation: Operation, stored: Record | None) -> bool:
+    """Tell whether an earlier attempt has applied what an intent said: then there is nothing to do any more."""
+    return (
+        isinstance(operation, Put)
+        and isinstance(operation.expect, Holds)
+        and stored is not None
+        and stored.version == operation.version
+    )
+
+
+def _placeholder(key: str) -> Record:
+    """Return what an intent stands beside where there is nothing: a record that expired at the beginning."""
+    return Record(key, b"", "", 0, 0, expires_at=0)
 
 
 def _holds(expect: Expectation, record: Record | None) -> bool:
@@ -199,5 +266,4 @@ def _written(put: Put, old: Record | None, now: Instant) -> Record:
         schema=put.schema,
         schema_version=put.schema_version,
         encodings=put.encodings,
-        intent=put.intent,
     )

@@ -42,6 +42,7 @@ def check_names(layer: Layer, plugins: Plugins) -> list[Problem]:
         if not _NAME.match(name)
     ]
     problems += _check_default(tree)
+    problems += _check_coordinator(tree)
     for name, backend in _table(tree, "backends").items():
         path = ("backends", name)
         if not isinstance(backend, Mapping):
@@ -73,6 +74,14 @@ def _check_default(tree: Mapping[str, object]) -> list[Problem]:
         return [Problem(("default",), f"no backend is called {default!r}{known}")]
     elif default is None and len(backends) > 1:
         return [Problem(("default",), f"has to name one of the backends: {', '.join(sorted(backends))}")]
+    return []
+
+
+def _check_coordinator(tree: Mapping[str, object]) -> list[Problem]:
+    backends, coordinator = _table(tree, "backends"), tree.get("coordinator")
+    if isinstance(coordinator, str) and backends and coordinator not in backends:
+        known = did_you_mean(coordinator, backends, otherwise="configured")
+        return [Problem(("coordinator",), f"no backend is called {coordinator!r}{known}")]
     return []
 
 

@@ -18,7 +18,7 @@ __all__ = ["PREFIX", "read_environment"]
 PREFIX = "DAYSTORE_"
 _SEPARATOR = "__"
 _TABLES = ("BACKENDS", "STORES")
-_SINGLE = "DEFAULT"
+_SINGLE = ("DEFAULT", "COORDINATOR")
 
 
 def read_environment(
@@ -48,8 +48,8 @@ def read_environment(
 def _path(name: str) -> tuple[KeyPath | None, str | None]:
     """Return the path that a variable sets, or what is wrong if it only looks like a setting, or neither."""
     rest = name.removeprefix(PREFIX)
-    if rest == _SINGLE:
-        return ("default",), None
+    if rest in _SINGLE:
+        return (rest.lower(),), None
     table, separator, below = rest.partition(_SEPARATOR)
     if not separator:
         meant = next((known for known in _TABLES if f"{rest}_".startswith(f"{known}_")), None)

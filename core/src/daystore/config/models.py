@@ -158,10 +158,13 @@ class StorageConfig(_Model):
 
     Attributes:
         default: Name of the backend of stores that name none.
+        coordinator: Name of the backend that decides over transactions on several backends; ``None`` for the first
+            durable one of each transaction.
         backends: The backends by name.
         stores: The stores by name.
     """
 
     default: str
+    coordinator: str | None = None
     backends: Mapping[str, BackendConfig]
     stores: Mapping[str, StoreConfig] = Field(default_factory=dict)

@@ -37,7 +37,9 @@ def list_settings(storage: StorageConfig, layer: Layer) -> tuple[Setting, ...]:
 
 
 def _settings(storage: StorageConfig, layer: Layer) -> Iterator[Setting]:
-    tables: list[tuple[KeyPath, Mapping[str, object]]] = [((), {"default": storage.default})]
+    tables: list[tuple[KeyPath, Mapping[str, object]]] = [
+        ((), {"default": storage.default, "coordinator": storage.coordinator})
+    ]
     tables += [(("backends", name), dict(backend)) for name, backend in storage.backends.items()]
     tables += [(("stores", name), dict(store)) for name, store in storage.stores.items()]
     for path, table in tables:

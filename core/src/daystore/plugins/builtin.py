@@ -16,7 +16,16 @@ def daystore_adapters() -> list[AdapterSpec]:
             schemes=("memory",),
             factory="daystore.adapters.memory:MemoryAdapter",
             summary="dictionaries in this process; gone when it ends",
-            capabilities=("conditional", "atomic_batch", "transactions", "ttl", "query", "aggregate"),
+            capabilities=(
+                "conditional",
+                "atomic_batch",
+                "transactions",
+                "ttl",
+                "query",
+                "aggregate",
+                "intents",
+                "snapshots",
+            ),
         )
     ]
 

@@ -9,7 +9,7 @@ from daystore.abc.capabilities import EVENTUAL, Capabilities, Consistency
 from daystore.abc.clock import Clock
 from daystore.abc.guard import check_batch, require
 from daystore.abc.query import Aggregation, Explanation, GroupRow, Page, Query
-from daystore.abc.record import Check, Delete, Outcome, Put, Record, WriteBatch
+from daystore.abc.record import Delete, Outcome, Put, Record, WriteBatch
 from daystore.abc.transaction import RecordTransaction
 
 __all__ = ["TransactionTarget"]
@@ -59,7 +59,7 @@ class TransactionTarget:
         A delete reads its record, so that it can tell whether there was one.
         """
         check_batch(self.adapter, WriteBatch(batch.operations, atomic=True))
-        operations = [operation for operation in batch.operations if not isinstance(operation, Check)]
+        operations = [operation for operation in batch.operations if isinstance(operation, Put | Delete)]
         for collection in {operation.collection for operation in operations if isinstance(operation, Delete)}:
             deleted = [o.key for o in operations if isinstance(o, Delete) and o.collection == collection]
             await self.records.read(collection, deleted)

@@ -1,15 +1,16 @@
-"""A transaction over the stores of one backend."""
+"""A transaction over the stores of a storage."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from daystore.abc.adapter import Adapter
-from daystore.errors import TransactionClosed, TransactionConflict, UnsupportedOperation
+from daystore.errors import TransactionClosed, TransactionConflict
+from daystore.transactions.joint import CommitPlan, JointTransaction
 from daystore.transactions.retry import Retry
 from daystore.transactions.target import TransactionTarget
 
@@ -39,13 +40,24 @@ class Transaction:
 
     The stores of the storage itself may be used meanwhile, but they are no part of the transaction.
 
+    The stores may be on several backends: then the commit is coordinated, which takes more round trips; `explain`
+    tells.
+
     Args:
         find: Finds a store of the storage by its name.
+        backends: The backends of the storage, by name.
+        coordinator: Which of them decides over a transaction on several; see `JointTransaction`.
     """
 
-    def __init__(self, find: Callable[[str], Store[Any]]) -> None:
+    def __init__(
+        self,
+        find: Callable[[str], Store[Any]],
+        backends: Mapping[str, Adapter] | None = None,
+        coordinator: str | None = None,
+    ) -> None:
         self._find = find
-        self._target: TransactionTarget | None = None
+        self._joint = JointTransaction(backends or {}, coordinator)
+        self._targets: dict[int, TransactionTarget] = {}
         self._views: dict[Store[Any], Store[Any]] = {}
         self._after: list[
             tuple[Callable[[], Awaitable[None]], Callable[[BaseException], Awaitable[None]]]
@@ -75,8 +87,8 @@ class Transaction:
         """Return a store of the storage, by name, as this transaction sees it.
 
         Raises:
-            UnsupportedOperation: If it is on another backend than the stores used so far, or that backend has
-                no transactions.
+            UnsupportedOperation: If its backend has no transactions, or cannot take part in one together with
+                the backends used so far.
             TransactionClosed: If the transaction is not open.
         """
         self._require_open()
@@ -91,17 +103,24 @@ class Transaction:
         return view  # type: ignore[return-value]
 
     def _target_on(self, adapter: Adapter) -> TransactionTarget:
-        if self._target is None:
-            self._target = TransactionTarget(adapter)
-        elif self._target.adapter is not adapter:
-            raise UnsupportedOperation(
-                "a transaction holds stores of one backend, and this store is on another one: "
-                "put them on the same backend, or use two transactions",
-                capability="transactions",
-                backend=adapter.name,
-                operation="transaction",
-            )
-        return self._target
+        target = self._targets.get(id(adapter))
+        if target is None:
+            target = self._new_target(adapter)
+            self._joint.join(adapter, target.records)
+            self._targets[id(adapter)] = target
+        return target
+
+    def _new_target(self, adapter: Adapter) -> TransactionTarget:
+        return TransactionTarget(adapter)
+
+    def explain(self) -> CommitPlan:
+        """Say how what was done so far would be committed: by one backend or coordinated, and how durable.
+
+        Raises:
+            TransactionClosed: If the transaction is not open.
+        """
+        self._require_open()
+        return self._joint.explain()
 
     def _defer(
         self, after: Callable[[], Awaitable[None]], failed: Callable[[BaseException], Awaitable[None]]
@@ -117,8 +136,7 @@ class Transaction:
             TransactionClosed: If the transaction is not open.
         """
         self._require_open()
-        if self._target is not None:
-            self._target.records.abort()
+        self._joint.abort()
         self._ended = True
 
     async def __aenter__(self) -> Self:
@@ -152,8 +170,8 @@ class Transaction:
         _current.set(None)
         aborted, self._ended = self._ended, True
         if aborted or error is not None:
-            if self._target is not None and self._target.records.state == "open":
-                self._target.records.abort()
+            self._joint.abort()
+            await self._joint.gone()
             await self._tell_failure(error or TransactionClosed("the transaction was aborted"))
         elif not self._after:
             await self._commit()
@@ -165,10 +183,10 @@ class Transaction:
             await asyncio.shield(ending)
 
     async def _commit(self) -> None:
-        if self._target is None:
+        if not self._targets:
             return
         try:
-            await self._target.records.commit()
+            await self._joint.commit()
         except BaseException as error:
             await self._tell_failure(error)
             raise

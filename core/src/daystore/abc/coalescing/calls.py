@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Generic, TypeVar
 
-from daystore.abc.record import Operation, Outcome, Put, Record
+from daystore.abc.record import Operation, Outcome, Prepare, Put, Record
 from daystore.errors import VersionConflict
 
 __all__ = ["Call", "Name", "Read", "Write"]
@@ -79,7 +79,7 @@ class Write(Call[Outcome]):
         operation: The change.
 
     Attributes:
-        size: Bytes of its value.
+        size: Bytes of its value or its intent.
     """
 
     __slots__ = ("name", "operation", "size")
@@ -88,7 +88,7 @@ class Write(Call[Outcome]):
         super().__init__()
         self.name: Name = name
         self.operation: Operation = operation
-        self.size: int = len(operation.value) if type(operation) is Put else 0
+        self.size: int = _size(operation)
 
     def answer(self, outcome: Outcome) -> None:
         """Give the caller the outcome, as if the change had been alone in its batch."""
@@ -113,3 +113,9 @@ def _twin(error: E) -> E:
     twin.__context__ = error.__context__
     twin.__suppress_context__ = error.__suppress_context__
     return twin.with_traceback(error.__traceback__)
+
+
+def _size(operation: Operation) -> int:
+    if type(operation) is Put:
+        return len(operation.value)
+    return len(operation.intent) if type(operation) is Prepare else 0

@@ -11,8 +11,15 @@ from contextvars import Context
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from daystore.abc.coalescing.calls import Call, Name, Read, Write
-from daystore.abc.record import Outcome, Record, WriteBatch
-from daystore.errors import BackendUnavailable, DaystoreError, OperationTimeout, OutcomeUnknown, StoreClosed
+from daystore.abc.record import ABSENT, ANY, Holds, Outcome, Record, WriteBatch
+from daystore.errors import (
+    BackendUnavailable,
+    DaystoreError,
+    OperationTimeout,
+    OutcomeUnknown,
+    StoreClosed,
+    VersionConflict,
+)
 
 __all__ = ["MOST_BYTES", "MOST_CALLS", "MOST_IN_FLIGHT", "Lane", "Limit", "ReadLane", "WriteLane"]
 
@@ -261,9 +268,25 @@ class WriteLane(Lane[Write]):
         return writes
 
     async def _ask(self, calls: list[Write]) -> None:
+        waiting = [len(self._behind[write.name]) for write in calls]
         outcomes = await self._ask_backend(WriteBatch([write.operation for write in calls]))
-        for write, outcome in list(zip(calls, outcomes, strict=True)):  # all of them or none
+        for write, outcome, count in list(zip(calls, outcomes, waiting, strict=True)):  # all of them or none
             write.answer(outcome)
+            if count and type(outcome.error) is VersionConflict:
+                self._refuse(write.name, outcome, count, outcome.error.current)
+
+    def _refuse(self, name: Name, conflict: Outcome, count: int, current: str | None) -> None:
+        """Answer the writes that waited when one was sent, up to the first that what it met would not have failed.
+
+        Without it, each of many that write the same record at the version that they have read would be sent.
+        """
+        behind = self._behind[name]
+        for _ in range(count):
+            expect = behind[0].operation.expect
+            met = ABSENT if current is None else current
+            if expect in (ANY, met) or isinstance(expect, Holds):
+                break
+            behind.popleft().answer(conflict)
 
     def _may_ask_again(self, error: Exception) -> bool:
         # An error that is not one of ours says nothing of what was applied before it.
