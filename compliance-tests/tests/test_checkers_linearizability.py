@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daystore.abc import ABSENT, ANY, Expectation
+from daystore.abc import ABSENT, ANY, Version
+from daystore.abc.record import Expect
 from daystore_compliance.checkers.linearizability import Kind, Operation, State, check, overlaps
 
 A, B, C = ("va", b"a"), ("vb", b"b"), ("vc", b"c")
@@ -228,7 +229,7 @@ def histories(draw: st.DrawFn) -> list[Operation]:
     count = draw(st.integers(1, 6))
     instants = draw(st.permutations(range(2 * count)))
     states: list[State] = [None, A, B, C]
-    expectations: list[Expectation] = [ANY, ANY, ABSENT, "va", "vb"]
+    expectations: list[Expect | Version] = [ANY, ANY, ABSENT, "va", "vb"]
     made = []
     for index in range(count):
         called, returned = sorted(instants[2 * index : 2 * index + 2])

@@ -16,8 +16,9 @@ from daystore_compliance.target import MemoryTarget, SqlMemoryTarget
 CASES = suite.load()
 FOLDER = Path(suite.__file__).parent
 AREAS = {
-    "agg", "batch", "cancel", "cap", "cas", "coal", "con", "conn", "ctx", "del", "err", "evt", "key", "life",
-    "mem", "miss", "mw", "ns", "opt", "page", "q", "rec", "rt", "sec", "ser", "sig", "stateful", "ttl", "txn",
+    "agg", "batch", "cancel", "cap", "cas", "coal", "con", "conn", "ctx", "del", "err", "evt", "intent", "key",
+    "life", "mem", "miss", "mw", "ns", "opt", "page", "q", "rec", "rt", "sec", "ser", "sig", "stateful",
+    "ttl", "txn",
 }  # fmt: skip
 
 

@@ -113,6 +113,7 @@ class Env:
         finally:
             for adapter in reversed(self._opened):
                 await adapter.close()
+            await self.target.forget(self.namespace)
 
     async def _clean(self) -> None:
         if not (self._opened and self.capabilities.query):

@@ -155,6 +155,10 @@ class Records:
             known: Keys to look at by name. A backend without queries is seen through these alone.
         """
         adapter = self.reader
+        if adapter.coordinator is not None:
+            await adapter.coordinator.clear(
+                self.name
+            )  # what is half-way is found on one path and not on another
         by_name = await adapter.get_batch(self.name, known)
         if not adapter.capabilities.query:
             return dict(sorted(by_name.items()))

@@ -103,6 +103,9 @@ class Target:
         await adapter.close()
         return await self.open(adapter.namespace, adapter.clock)
 
+    async def forget(self, namespace: str) -> None:
+        """Remove what is left of a case that has ended, where it would slow down those after it."""
+
     def fresh(self) -> Target:
         """Return another target like this one, on storage that was never used; it has not been started."""
         raise NotImplementedError("a target that declares the hook 'fresh' makes others like it")
@@ -372,7 +375,8 @@ def resolve(text: str, url: str | None = None, image: str | None = None) -> Targ
 
 def _found(text: str, given: Mapping[str, str]) -> Target:
     if text == "sql" and (kind := given.get("url", "sqlite").partition(":")[0].partition("+")[0]) != "sqlite":
-        text = kind  # the servers that the SQL backend speaks to are targets of their own
+        # The servers that the SQL backend speaks to are targets of their own.
+        text = "postgresql" if kind == "postgres" else kind
     if text in BUILTIN:
         return _made(BUILTIN[text], text, given)
     if text == "wire":

@@ -24,7 +24,7 @@ PROFILES: Final[Mapping[str, str]] = {
 }
 """Every profile, with what it is about."""
 
-_BY_AREA: Final = {"con": "consistency", "conn": "faults", "evt": "txn"}
+_BY_AREA: Final = {"con": "consistency", "conn": "faults", "evt": "txn", "intent": "txn"}
 # From the most specific to the most general: a promise about transactions needs queries, too.
 _BY_CAPABILITY: Final = (
     ("durable", "durability"),

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final, TypeAlias
 
-from daystore.abc import ABSENT, ANY, Expectation
+from daystore.abc import ABSENT, ANY, Version
+from daystore.abc.record import Expect
 
 __all__ = ["Kind", "Operation", "State", "Witness", "check", "overlaps"]
 
@@ -53,7 +54,7 @@ class Operation:
     called: int
     returned: int | None
     state: State = None
-    expect: Expectation = ANY
+    expect: Expect | Version = ANY
     refused: bool = False
     existed: bool | None = None
     client: int = 0

@@ -27,6 +27,11 @@ def daystore_commands() -> list[CommandSpec]:
         ),
         CommandSpec(name="diff", app=f"{home}.diff:diff", summary="Compare two certificates."),
         CommandSpec(
+            name="simulate",
+            app=f"{home}.simulate:simulate",
+            summary="Run the coordinated commit in simulated worlds, and judge what happened.",
+        ),
+        CommandSpec(
             name="services",
             app=f"{home}.services:app",
             summary="Start real servers to try backends against, and end them.",

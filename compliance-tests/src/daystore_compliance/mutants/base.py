@@ -8,30 +8,34 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from daystore.abc import (
+    ANY,
     Aggregation,
     And,
     Capabilities,
     Compare,
     Consistency,
     GroupRow,
+    Holds,
     Not,
     Page,
     Position,
     Predicate,
     Query,
     Record,
+    Release,
     decode_cursor,
     encode_cursor,
     sort_value,
 )
 from daystore.abc.evaluate import evaluate_aggregate, field_of, matcher, without_window
 from daystore.abc.order import is_after
+from daystore.abc.record import Operation
 from daystore.adapters.memory import MemoryAdapter
 from daystore.storage import Storage
 from daystore.stores import Store
 from daystore_compliance.target import MemoryTarget, Target
 
-__all__ = ["MUTANTS", "Mutant", "MutantTarget", "Stepwise", "mutant"]
+__all__ = ["MUTANTS", "Mutant", "MutantTarget", "Stepwise", "mutant", "unconditional"]
 
 M = TypeVar("M", bound=type[Any])
 
@@ -96,6 +100,13 @@ def mutant(*killed_by: str, bugs: Sequence[str] = ()) -> Callable[[M], M]:
         return kind
 
     return enter
+
+
+def unconditional(operation: Operation) -> Operation:
+    """Return a change that expects nothing, instead of a version. What it is to hold it still expects."""
+    if isinstance(operation, Release) or isinstance(operation.expect, Holds):
+        return operation
+    return replace(operation, expect=ANY)
 
 
 class MutantTarget(MemoryTarget):

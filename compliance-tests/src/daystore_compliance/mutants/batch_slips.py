@@ -46,7 +46,7 @@ class ForeignChecksAreIgnored(MemoryAdapter):
 class CheckedQueriesAreSets(MemoryAdapter):
     """Compares what a checked query finds without its order."""
 
-    def _check_query(self, check: CheckQuery) -> None:
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
         page = evaluate_query(self._live(check.query.collection), check.query)
         if sorted((r.key, r.version) for r in page.records) != sorted(check.found):
             raise _conflict(self)
@@ -57,9 +57,9 @@ class CheckedQueriesAreSets(MemoryAdapter):
 class CheckedQueriesForgetTheCursor(MemoryAdapter):
     """Runs a checked query that had a cursor from the beginning, and looks whether the records are among them."""
 
-    def _check_query(self, check: CheckQuery) -> None:
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
         if check.query.cursor is None:
-            super()._check_query(check)
+            super()._check_query(check, own)
             return
         query = replace(check.query, cursor=None, limit=None)
         found = {(r.key, r.version) for r in evaluate_query(self._live(query.collection), query).records}
@@ -82,7 +82,7 @@ class OneCheckedQueryACollection(MemoryAdapter):
 class CheckedQueriesSeeTheDeletes(MemoryAdapter):
     """Judges checked queries after the deletes of the batch: to delete what was found is a conflict."""
 
-    def _check_query(self, check: CheckQuery) -> None:
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
         gone = {(o.collection, o.key) for o in self._batch.operations if isinstance(o, Delete)}
         records = [
             r for r in self._live(check.query.collection) if (check.query.collection, r.key) not in gone

@@ -173,7 +173,7 @@ class PieceByPiece(MemoryAdapter):
             return await super()._write(batch)
         outcomes, now = [], self.clock()
         for check in batch.queries:
-            self._check_query(check)
+            self._check_query(check, batch.own)
         for index, operation in enumerate(batch.operations):
             if conflict := self._conflict(operation, index, now):
                 raise conflict
@@ -216,7 +216,7 @@ class ChecksAfterwards(MemoryAdapter):
         outcomes = await super()._write(replace(batch, queries=()))
         try:
             for check in batch.queries:
-                self._check_query(check)
+                self._check_query(check, batch.own)
         except VersionConflict:
             self._collections.clear()
             self._collections.update(kept)
@@ -240,7 +240,7 @@ class AtomicInHundreds(MemoryAdapter):
 class IgnoresQueries(MemoryAdapter):
     """The queries that an atomic batch depends on are not run again."""
 
-    def _check_query(self, check: CheckQuery) -> None:
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
         """Do nothing."""
 
 
@@ -248,9 +248,9 @@ class IgnoresQueries(MemoryAdapter):
 class IgnoresEmptyQueries(MemoryAdapter):
     """A query that found nothing is not run again."""
 
-    def _check_query(self, check: CheckQuery) -> None:
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
         if check.found:
-            super()._check_query(check)
+            super()._check_query(check, own)
 
 
 @mutant("batch.atomic_visible", "txn.commit_visible_all_or_none")

@@ -91,7 +91,7 @@ class DeletesFirst(MemoryAdapter):
             if conflict := self._conflict(operation, index, now):
                 raise conflict
         for check in batch.queries:
-            self._check_query(check)
+            self._check_query(check, batch.own)
         outcomes = {id(o): self._apply(o, now) for o in deletes}
         await asyncio.sleep(0)
         outcomes |= {id(o): self._apply(o, now) for o in batch.operations if id(o) not in outcomes}

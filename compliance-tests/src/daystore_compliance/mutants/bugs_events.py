@@ -100,7 +100,7 @@ class EventsFirst(MemoryAdapter):
             if conflict := self._conflict(operation, index, now):
                 raise conflict
         for check in batch.queries:
-            self._check_query(check)
+            self._check_query(check, batch.own)
         outcomes = {id(operation): self._apply(operation, now) for operation in events}
         await asyncio.sleep(0)
         for operation in batch.operations:

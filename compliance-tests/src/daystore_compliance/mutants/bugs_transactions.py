@@ -30,7 +30,7 @@ from daystore.errors import LimitExceeded, UnsupportedOperation, VersionConflict
 from daystore.storage import Storage
 from daystore.transactions.retry import Retry
 from daystore.transactions.transaction import run
-from daystore_compliance.mutants.base import mutant
+from daystore_compliance.mutants.base import mutant, unconditional
 from daystore_compliance.mutants.transactions import Begins
 
 # --- Atomic batches that are none ----------------------------------------------------------------------------
@@ -201,17 +201,6 @@ class DropsTooLarge(MemoryAdapter):
         return True
 
 
-@mutant("txn.intent", bugs=("scalar-labs/scalardb#1476",))
-class BlockedByIntent(MemoryAdapter):
-    """A condition does not get past an abandoned intent that a plain read and a plain write get past."""
-
-    def _conflict(self, operation: Operation, index: int, now: Instant) -> VersionConflict | None:
-        record = self._find(operation.collection, operation.key, now)
-        if operation.expect is not ANY and record is not None and record.intent is not None:
-            return VersionConflict(key=operation.key, index=index, backend=self.name)
-        return super()._conflict(operation, index, now)
-
-
 # --- Transactions beside others ------------------------------------------------------------------------------
 
 
@@ -221,7 +210,7 @@ class _ShortMemory(RecordTransaction):
         begun = self.__dict__.get("begun", self._adapter.clock())
         if batch is None or self._adapter.clock() < begun + 60_000_000:
             return batch
-        written = [replace(o, expect=ANY) for o in batch.operations if not isinstance(o, Check)]
+        written = [unconditional(o) for o in batch.operations if not isinstance(o, Check)]
         return WriteBatch(written, atomic=True)
 
     async def _see(self, collection: str, keys: Sequence[str]) -> None:
@@ -296,7 +285,7 @@ class SweptAlong(Begins):
         """Write into it."""
         if batch.atomic or self._current is None or self._current.state != "open":
             return await super().write(batch)
-        changes = [operation for operation in batch.operations if not isinstance(operation, Check)]
+        changes = [operation for operation in batch.operations if isinstance(operation, Put | Delete)]
         existed = await self._current.write(changes)
         return [Outcome(getattr(o, "version", None), was) for o, was in zip(changes, existed, strict=True)]
 

@@ -10,7 +10,7 @@ from daystore.abc import ABSENT, ANY, Check, Delete, Instant, Outcome, Put, Writ
 from daystore.abc.record import Operation
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import BackendUnavailable, VersionConflict
-from daystore_compliance.mutants.base import mutant
+from daystore_compliance.mutants.base import mutant, unconditional
 
 
 @mutant(
@@ -50,7 +50,7 @@ class ChecksThenActs(MemoryAdapter):
                 raise conflict
             return [Outcome(None, existed=False, error=conflict)]
         await asyncio.sleep(0)
-        return await super()._write(replace(batch, operations=[replace(operation, expect=ANY)]))
+        return await super()._write(replace(batch, operations=[unconditional(operation)]))
 
 
 @mutant(
@@ -179,7 +179,7 @@ class AtomicIgnoresConditions(MemoryAdapter):
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         if batch.atomic:
             kept = [o for o in batch.operations if not isinstance(o, Check)]
-            free = await super()._write(replace(batch, operations=[replace(o, expect=ANY) for o in kept]))
+            free = await super()._write(replace(batch, operations=list(map(unconditional, kept))))
             return free if len(kept) == len(batch.operations) else await self._told(batch)
         return await super()._write(batch)
 

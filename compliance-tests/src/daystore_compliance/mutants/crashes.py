@@ -109,7 +109,7 @@ class _Piecemeal(FileAdapter):
             if conflict := self._conflict(operation, index, self.clock()):
                 raise conflict
         for check in batch.queries:
-            self._check_query(check)
+            self._check_query(check, batch.own)
 
 
 @mutant("txn.crash_mid_commit")

@@ -137,7 +137,7 @@ class ChecksForAbsenceSeeTheDead(MemoryAdapter):
 class CheckedQueriesSeeTheDead(MemoryAdapter):
     """Runs a checked query over expired records too: one that expired meanwhile is no conflict."""
 
-    def _check_query(self, check: CheckQuery) -> None:
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
         records = self._collections.get(check.query.collection, {}).values()
         page = evaluate_query(list(records), check.query)
         if [(record.key, record.version) for record in page.records] != list(check.found):
@@ -221,8 +221,8 @@ class DeadRecordsFillThePage(Stepwise):
     async def _aggregate(self, query, aggregation, consistency):  # type: ignore[no-untyped-def]
         return await MemoryAdapter._aggregate(_Alive(self), query, aggregation, consistency)  # type: ignore[arg-type]
 
-    def _check_query(self, check: CheckQuery) -> None:
-        MemoryAdapter._check_query(_Alive(self), check)  # type: ignore[arg-type]
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
+        MemoryAdapter._check_query(_Alive(self), check, own)  # type: ignore[arg-type]
 
 
 class _Alive:
@@ -230,6 +230,7 @@ class _Alive:
 
     def __init__(self, adapter: MemoryAdapter) -> None:
         self._adapter = adapter
+        self._collections = adapter._collections
         self.name = adapter.name
 
     def _live(self, collection: str) -> Iterator[Record]:

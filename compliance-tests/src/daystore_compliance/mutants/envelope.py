@@ -139,15 +139,6 @@ class QueryBlanks(Stepwise):
         return replace(super().shown(record), schema_version=None, expires_at=None)
 
 
-@mutant("rt.envelope_all_paths")
-class LosesIntent(Changed):
-    """The intent beside a value is not kept."""
-
-    def changed(self, put: Put) -> Put:
-        """Drop it."""
-        return replace(put, intent=None)
-
-
 @mutant("rec.entries_replaced", "q.tags.update_moves", "q.store_updates")
 class MergesFields(MemoryAdapter):
     """Overwriting merges the new fields into the old."""

@@ -15,24 +15,6 @@ from daystore_compliance.mutants.envelope import Changed, ChangedFields
 
 
 @mutant("rec.envelope_corners")
-class EmptyIntentLost(Changed):
-    """An intent of zero bytes is none."""
-
-    def changed(self, put: Put) -> Put:
-        """Take nothing for absent."""
-        return replace(put, intent=put.intent or None)
-
-
-@mutant("rec.envelope_corners")
-class IntentCut(Changed):
-    """An intent is cut at 64 KiB."""
-
-    def changed(self, put: Put) -> Put:
-        """Cut it."""
-        return replace(put, intent=put.intent and put.intent[: 1 << 16])
-
-
-@mutant("rec.envelope_corners")
 class EmptyEncodingsLost(Changed):
     """One empty name among encodings is no encoding."""
 

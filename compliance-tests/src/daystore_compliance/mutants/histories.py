@@ -27,7 +27,7 @@ from daystore.abc.evaluate import evaluate_query
 from daystore.abc.record import Operation
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import VersionConflict
-from daystore_compliance.mutants.base import mutant
+from daystore_compliance.mutants.base import mutant, unconditional
 from daystore_compliance.mutants.transactions import Begins
 
 
@@ -110,7 +110,7 @@ class SendsAgain(Counting):
         outcomes = await super()._write(batch)
         if len(outcomes) == 1 and outcomes[0].version is not None and self.every(20):
             await _a_moment()
-            await super()._write(WriteBatch([replace(batch.operations[0], expect=ANY)]))
+            await super()._write(WriteBatch([unconditional(batch.operations[0])]))
         return outcomes
 
 
@@ -157,7 +157,7 @@ class LocksItself(MemoryAdapter):
             if self._conflict(operation, 0, self.clock()):
                 return await super()._write(batch)
             await asyncio.sleep(0)
-            return await super()._write(replace(batch, operations=[replace(operation, expect=ANY)]))
+            return await super()._write(replace(batch, operations=[unconditional(operation)]))
 
 
 # --- Isolation ------------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ class CommitsAgain(Counting):
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         outcomes = await super()._write(batch)
-        written = [replace(o, expect=ANY) for o in batch.operations if not isinstance(o, Check)]
+        written = [unconditional(o) for o in batch.operations if not isinstance(o, Check)]
         if batch.atomic and written and self.every(5):
             await _a_moment()
             await super()._write(WriteBatch(written))

@@ -46,11 +46,9 @@ class _Stores(Transaction):
 
     records: ClassVar[type[RecordTransaction]] = RecordTransaction
 
-    def _target_on(self, adapter: Adapter) -> TransactionTarget:
-        fresh = self._target is None
-        target = super()._target_on(adapter)
-        if fresh:
-            target.records = self.records(adapter)
+    def _new_target(self, adapter: Adapter) -> TransactionTarget:
+        target = super()._new_target(adapter)
+        target.records = self.records(adapter)
         return target
 
 
@@ -62,11 +60,11 @@ class _Storing(Storage):
     def transaction(self, body: Any = None, **options: Any) -> Any:
         """Begin a transaction, or run a function in one."""
         if body is None:
-            return self.stores(self._find)
+            return self.stores(self._find, self._backends)
         from daystore.transactions import Retry, run
 
         return run(
-            lambda: self.stores(self._find),
+            lambda: self.stores(self._find, self._backends),
             body,
             Retry(options.get("deadline", 30.0), options.get("attempts")),
         )

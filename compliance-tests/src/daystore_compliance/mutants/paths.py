@@ -26,7 +26,7 @@ from daystore.abc.record import Operation
 from daystore.adapters.memory import MemoryAdapter
 from daystore_compliance.mutants.base import mutant
 
-_ENTRIES = ("content_type", "schema", "schema_version", "encodings", "intent")
+_ENTRIES = ("content_type", "schema", "schema_version", "encodings")
 
 
 def _entries_of(record: Record) -> dict[str, Any]:
@@ -63,21 +63,21 @@ class AtomicDropsEntries(MemoryAdapter):
         if batch.atomic:
             batch = copy.copy(batch)
             batch.operations = [
-                replace(o, schema=None, schema_version=None, intent=None) if isinstance(o, Put) else o
+                replace(o, schema=None, schema_version=None) if isinstance(o, Put) else o
                 for o in batch.operations
             ]
         return await super()._write(batch)
 
 
 @mutant("rec.every_path[among others]")
-class BatchDropsIntent(MemoryAdapter):
-    """A batch of several drops intents."""
+class BatchDropsEncodings(MemoryAdapter):
+    """A batch of several drops encodings."""
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         if len(batch.operations) > 1:
             batch = copy.copy(batch)
             batch.operations = [
-                replace(o, intent=None) if isinstance(o, Put) else o for o in batch.operations
+                replace(o, encodings=()) if isinstance(o, Put) else o for o in batch.operations
             ]
         return await super()._write(batch)
 

@@ -114,15 +114,6 @@ class SchemaVersionZeroIsNone(_Stored):
 
 
 @mutant("rec.envelope_corners")
-class EmptyIntentIsNone(_Stored):
-    """Keeps an intent of no bytes as no intent."""
-
-    def stored(self, put: Put) -> Put:
-        """Take nothing for none."""
-        return replace(put, intent=put.intent or None)
-
-
-@mutant("rec.envelope_corners")
 class MediaTypeParametersAreSorted(_Stored):
     """Writes a content type in lower case, as a header of HTTP is read."""
 

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from daystore.abc import ANY, Consistency, Outcome, Record, WriteBatch
+from daystore.abc import Consistency, Outcome, Record, WriteBatch
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import SchemaError, SerializationError
 from daystore.query.builder import PAGE_SIZE, QueryBuilder
 from daystore.storage import Storage
 from daystore.stores import Store
 from daystore.transactions.transaction import Transaction
-from daystore_compliance.mutants.base import mutant
+from daystore_compliance.mutants.base import mutant, unconditional
 
 
 @mutant("batch.last_wins")
@@ -107,5 +107,5 @@ class DamagedHeadIsNone(MemoryAdapter):
         return [record if record is not None and "next" in record.fields else None for record in found]
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
-        free = [replace(o, expect=ANY) if o.collection.endswith("_heads") else o for o in batch.operations]
+        free = [unconditional(o) if o.collection.endswith("_heads") else o for o in batch.operations]
         return await super()._write(replace(batch, operations=free))

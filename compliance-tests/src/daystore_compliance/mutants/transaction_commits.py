@@ -9,17 +9,16 @@ from weakref import WeakKeyDictionary
 from daystore.abc import (
     ANY,
     Check,
-    Expectation,
     Outcome,
     Put,
-    Record,
     RecordTransaction,
     WriteBatch,
     new_version,
 )
+from daystore.abc.record import Operation, Release
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import BackendUnavailable, DaystoreError, OutcomeUnknown
-from daystore_compliance.mutants.base import mutant
+from daystore_compliance.mutants.base import mutant, unconditional
 from daystore_compliance.mutants.transactions import Begins
 
 
@@ -29,7 +28,7 @@ class OneChangeUnchecked(MemoryAdapter):
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         if batch.atomic and len(batch.operations) == 1 and not isinstance(batch.operations[0], Check):
-            batch = replace(batch, operations=[replace(batch.operations[0], expect=ANY)])
+            batch = replace(batch, operations=[unconditional(batch.operations[0])])
         return await super()._write(batch)
 
 
@@ -68,16 +67,17 @@ class ConflictsOfThisProcess(MemoryAdapter):
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         own: set[str] = self.__dict__.setdefault("_own_versions", set())
         if batch.atomic:
-            kept = [replace(o, expect=self._expect(o.collection, o.key, o.expect)) for o in batch.operations]
-            batch = replace(batch, operations=kept)
+            batch = replace(batch, operations=[self._excused(o) for o in batch.operations])
         own.update(o.version for o in batch.operations if isinstance(o, Put))
         return await super()._write(batch)
 
-    def _expect(self, collection: str, key: str, expect: Expectation) -> Expectation:
-        current: Record | None = self._find(collection, key, self.clock())
+    def _excused(self, operation: Operation) -> Operation:
+        current = self._find(operation.collection, operation.key, self.clock())
         if current is None or current.version in self.__dict__["_own_versions"]:
-            return expect
-        return current.version if isinstance(expect, str) else expect
+            return operation
+        if isinstance(operation, Release) or not isinstance(operation.expect, str):
+            return operation
+        return replace(operation, expect=current.version)
 
 
 _commits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
@@ -96,7 +96,7 @@ class CommitsBesidePlainWrites(MemoryAdapter):
                 if conflict := self._conflict(operation, index, now):
                     raise conflict
             for check in batch.queries:
-                self._check_query(check)
+                self._check_query(check, batch.own)
             await asyncio.sleep(0)
             return [self._apply(operation, now) for operation in batch.operations]
 
@@ -167,7 +167,7 @@ class OtherCollectionsUnchecked(MemoryAdapter):
             return await super()._write(batch)
         first = batch.operations[0].collection
         kept = [
-            o if o.collection == first else replace(o, expect=ANY)
+            o if o.collection == first else unconditional(o)
             for o in batch.operations
             if o.collection == first or not isinstance(o, Check)
         ]

@@ -103,10 +103,10 @@ class AggregatesOnePage(Begins):
 class LimitUnchecked(MemoryAdapter):
     """Of a page that was full no more is checked than the records that were on it."""
 
-    def _check_query(self, check: CheckQuery) -> None:
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
         limit = check.query.limit
         if limit is None or len(check.found) < limit:
-            return super()._check_query(check)
+            return super()._check_query(check, own)
         found = {record.key: record.version for record in self._live(check.query.collection)}
         if any(found.get(key) != version for key, version in check.found):
             raise VersionConflict("changed", collection=check.query.collection, backend=self.name)
@@ -117,9 +117,9 @@ class LimitUnchecked(MemoryAdapter):
 class CursorUnchecked(MemoryAdapter):
     """A query that went on at a cursor is not run again."""
 
-    def _check_query(self, check: CheckQuery) -> None:
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
         if check.query.cursor is None:
-            super()._check_query(check)
+            super()._check_query(check, own)
 
 
 @mutant("txn.limited_query_checked")
@@ -238,14 +238,14 @@ class QueriesSeeTheDead(MemoryAdapter):
     def _sweep(self, now: Instant) -> None:
         """Keep the dead."""
 
-    def _check_query(self, check: CheckQuery) -> None:
+    def _check_query(self, check: CheckQuery, own: bytes | None) -> None:
         dead = {
             record.key: record
             for record in self._collections.get(check.query.collection, {}).values()
             if not record.is_alive(self.clock())
         }
         found = [(k, v) for k, v in check.found if k not in dead or dead[k].version != v]
-        super()._check_query(CheckQuery(check.query, found))
+        super()._check_query(CheckQuery(check.query, found), own)
 
 
 @mutant("txn.expired_then_created")

@@ -47,12 +47,12 @@ class Transacts(Storage):
     def transaction(self, body: Body | None = None, **options: Any) -> Any:
         """Begin one of them, or run a function in one."""
         if body is None:
-            return self.transaction_class(self._find)
+            return self.transaction_class(self._find, self._backends)
         return self.running(body, Retry(options.get("deadline", 30.0), options.get("attempts")))
 
     async def running(self, body: Body, retry: Retry) -> Any:
         """Run a function."""
-        return await run(lambda: self.transaction_class(self._find), body, retry)
+        return await run(lambda: self.transaction_class(self._find, self._backends), body, retry)
 
 
 class Targets(Transaction):
@@ -60,10 +60,8 @@ class Targets(Transaction):
 
     target_class: type[TransactionTarget] = TransactionTarget
 
-    def _target_on(self, adapter: Adapter) -> TransactionTarget:
-        if self._target is None:
-            self._target = self.target_class(adapter)
-        return super()._target_on(adapter)
+    def _new_target(self, adapter: Adapter) -> TransactionTarget:
+        return self.target_class(adapter)
 
 
 # --- Running again ---------------------------------------------------------------------------------------------

@@ -215,7 +215,7 @@ class CommitsInTurns(MemoryAdapter):
             if conflict := self._conflict(operation, index, now):
                 raise conflict
         for check in batch.queries:
-            self._check_query(check)
+            self._check_query(check, batch.own)
         await asyncio.sleep(0)
         return [self._apply(operation, now) for operation in batch.operations]
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from daystore.abc import ABSENT, ANY, KEEP, Check, Delete, Instant, Outcome, Put, Record, WriteBatch
+from daystore.abc import ABSENT, KEEP, Check, Delete, Instant, Outcome, Put, Record, WriteBatch
 from daystore.abc.record import Operation
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import VersionConflict
 from daystore.stores import Store
-from daystore_compliance.mutants.base import mutant
+from daystore_compliance.mutants.base import mutant, unconditional
 from daystore_compliance.mutants.conditions import ChecksThenActs
 
 # --- Options that are lost on the way -----------------------------------------------------------------------
@@ -51,7 +51,7 @@ class LaterPartsUnconditional(ChangesLarge):
     def item(self, operation: Operation, place: int) -> Operation:
         """Forget what is expected."""
         free = place >= 1000 and not isinstance(operation, Check)
-        return replace(operation, expect=ANY) if free else operation
+        return unconditional(operation) if free else operation
 
 
 @mutant("opt.matrix[large]")
@@ -240,7 +240,7 @@ class AtomicInTurns(MemoryAdapter):
                 raise conflict
         await asyncio.sleep(0)
         for check in batch.queries:
-            self._check_query(check)
+            self._check_query(check, batch.own)
         return [self._apply(operation, now) for operation in batch.operations]
 
 

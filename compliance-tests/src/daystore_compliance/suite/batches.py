@@ -405,7 +405,7 @@ async def atomic_checked_query(env: Env) -> None:
     await records.expect({**{f"k{n}": f"k{n}".encode() for n in range(6)}, "ok": b"ok"}, "bad")
 
 
-@case("batch.atomic_visible", requires={"atomic_batch"})
+@case("batch.atomic_visible", requires={"atomic_batch", "snapshots"})
 async def atomic_visible(env: Env) -> None:
     """Nobody ever sees part of an atomic batch, neither by key nor by query."""
     records = env.records()

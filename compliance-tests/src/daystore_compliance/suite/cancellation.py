@@ -298,7 +298,6 @@ def _made(put: Put, created_at: int, now: int) -> Record:
         put.schema,
         put.schema_version,
         put.encodings,
-        put.intent,
     )
 
 

@@ -31,6 +31,9 @@ Cut = Callable[[FaultProxy], object]
 BRIEF: Final = 0.2
 """The time limit, in seconds, of an adapter that is going to wait in vain."""
 
+ENOUGH: Final = 1.0
+"""The time limit, in seconds, of one that has to meet a fault before it may give up, on a busy machine too."""
+
 
 # --- Connections that end ----------------------------------------------------------------------------------
 
@@ -296,7 +299,7 @@ async def _reading(env: Env, fault: Any, do: Callable[[Records], Any]) -> None:
     async with proxied(env) as (adapter, proxy):
         through = records.through(adapter)
         expected = await do(through)
-        adapter.timeout = BRIEF
+        adapter.timeout = ENOUGH
         async with fault(proxy) as happened:
             try:
                 found = await bounded(do(through))
@@ -317,7 +320,7 @@ async def _writing(env: Env, fault: Any, write: Write) -> None:
     async with proxied(env) as (adapter, proxy):
         through = records.through(adapter)
         await warm(through, 1)
-        adapter.timeout = BRIEF
+        adapter.timeout = ENOUGH
         async with fault(proxy) as happened:
             errors = await attempt(env, write, through)
             assert happened(), "the fault did not happen"

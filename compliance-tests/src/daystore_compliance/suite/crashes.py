@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from daystore import Storage
 from daystore.abc import Compare, Op, Put, Query, Record, StorageAdapter, Version
+from daystore.abc.coordination import Coordinator
+from daystore.abc.coordination.resolver import Pauses
 from daystore.errors import VersionConflict
 from daystore_compliance.case import case
 from daystore_compliance.checks import assert_same_record, raises
@@ -35,9 +37,19 @@ async def _opened(env: Env) -> AsyncIterator[StorageAdapter]:
     """Open the data as the next process would."""
     adapter = await env.target.open(env.namespace, env.clock)
     try:
+        if adapter.coordinator is not None:
+            await _recovered(adapter.coordinator)
         yield adapter
     finally:
         await adapter.close()
+
+
+async def _recovered(coordinator: Coordinator) -> None:
+    """Finish coordinated transactions of the dead, as a storage does by itself; without waiting long for them."""
+    coordinator.resolver.lease = 0.02
+    pauses = Pauses()
+    while await coordinator.recover():
+        await pauses.wait()
 
 
 async def _keys(adapter: StorageAdapter, collection: str) -> list[str]:

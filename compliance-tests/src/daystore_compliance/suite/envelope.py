@@ -86,7 +86,6 @@ def _full_put(records_name: str, expires_at: int | None) -> Put:
         schema="Note'1",
         schema_version=7,
         encodings=("zstd", "aes256gcm"),
-        intent=b"\0intent\xff",
     )
 
 
@@ -106,7 +105,6 @@ async def envelope_all_paths(env: Env) -> None:
         "schema",
         "schema_version",
         "encodings",
-        "intent",
     ):
         assert getattr(record, name) == getattr(put, name), f"the entry {name!r} is not what was written"
     assert {name: typed(value) for name, value in record.fields.items()} == {
@@ -125,7 +123,7 @@ async def entries_replaced(env: Env) -> None:
     record = (await records.state("key"))["key"]
     assert dict(record.fields) == {}
     assert (record.value, record.content_type) == (b"", "application/octet-stream")
-    assert (record.schema, record.schema_version, record.encodings, record.intent) == (None, None, (), None)
+    assert (record.schema, record.schema_version, record.encodings) == (None, None, ())
 
 
 @case("rec.times")

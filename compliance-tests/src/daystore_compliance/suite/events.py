@@ -236,7 +236,7 @@ async def retried_once(env: Env) -> None:
     assert await notes.get("n") == 301
 
 
-@case("evt.with_record", requires=NEEDS)
+@case("evt.with_record", requires=NEEDS | {"snapshots"})
 async def with_record(env: Env) -> None:
     """Whoever sees an event sees what was committed with it, and the other way round."""
     storage = env.storage()

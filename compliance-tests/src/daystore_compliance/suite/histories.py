@@ -18,6 +18,7 @@ from daystore.abc import (
     Consistency,
     Delete,
     Expectation,
+    Holds,
     Op,
     Outcome,
     Put,
@@ -174,6 +175,7 @@ class _Client:
         put, error = isinstance(operation, Put), outcome.error
         if error is not None and not isinstance(error, VersionConflict):
             raise error
+        assert not isinstance(operation.expect, Holds), "no client of a history prepares"
         returned = next(self.instants)
         self.history.append(
             Operation(

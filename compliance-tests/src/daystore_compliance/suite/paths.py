@@ -135,7 +135,6 @@ def _old(collection: str, key: str, expires_at: Instant | None) -> Put:
         schema="Old",
         schema_version=1,
         encodings=("old",),
-        intent=b"old",
     )
 
 
@@ -157,7 +156,6 @@ def _new(collection: str, key: str, size: int, expires_at: Any, **options: Any) 
         schema="New'1",
         schema_version=7,
         encodings=("zstd", "aes256gcm"),
-        intent=b"\0intent\xff",
         **options,
     )
 
@@ -176,7 +174,6 @@ def _record(put: Put, created: Instant, now: Instant, expires_at: Instant | None
         put.schema,
         put.schema_version,
         put.encodings,
-        put.intent,
     )
 
 

@@ -181,7 +181,7 @@ async def never_without(env: Env, way: str) -> None:
                     numbered.check(record)
 
 
-@case("batch.atomic_replaces", requires={"atomic_batch"}, variants=("batch", "transaction"))
+@case("batch.atomic_replaces", requires={"atomic_batch", "snapshots"}, variants=("batch", "transaction"))
 async def atomic_replaces(env: Env, way: str) -> None:
     """Where one batch deletes a record and writes another, nobody ever sees neither or both of them."""
     if way == "transaction" and not env.capabilities.transactions:

@@ -216,7 +216,7 @@ async def blind_writes(env: Env) -> None:
     await records.expect({}, "a")
 
 
-@case("txn.commit_visible_all_or_none", requires=NEEDS)
+@case("txn.commit_visible_all_or_none", requires=NEEDS | {"snapshots"})
 async def commit_visible_all_or_none(env: Env) -> None:
     """A reader beside commits of twenty records sees all of one commit, never some of it."""
     records = env.records()

@@ -7,6 +7,7 @@ import re
 from typing import Any, Final
 
 from daystore.abc import Capabilities, Limits, StorageAdapter
+from daystore.abc.capabilities import FLAGS
 from daystore.plugins import default_plugins
 from daystore_compliance.case import case
 from daystore_compliance.env import Env
@@ -25,7 +26,6 @@ PRIMITIVES: Final = {
 }
 """What an author writes, with the number of arguments that it is called with."""
 NEEDED: Final = {"query": ("_query", "_count"), "aggregate": ("_aggregate",)}
-FLAGS: Final = ("conditional", "atomic_batch", "transactions", "ttl", "query", "aggregate", "durable")
 LEVELS: Final = {"eventual", "bounded", "strong"}
 
 

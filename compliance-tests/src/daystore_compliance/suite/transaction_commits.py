@@ -208,37 +208,6 @@ async def paused(env: Env) -> None:
         await records.expect({"a": b"a" if changed else b"late", "b": b"b", "elsewhere": b"meanwhile"})
 
 
-@case("txn.intent", requires=NEEDS)
-async def intent(env: Env) -> None:
-    """A record that carries an intent is read, changed, checked and deleted like any other one."""
-    records = env.records()
-
-    async def prepare(key: str) -> str:
-        prepared = records.a_put(key, b"0", intent=b"prepared by another")
-        await records.write(prepared)
-        return prepared.version
-
-    version = await prepare("set")
-    await records.put("set", b"1", if_version=version)
-    await records.delete("deleted", if_version=await prepare("deleted"))
-    await prepare("new")
-    with raises(VersionConflict):
-        await records.put("new", b"1", if_absent=True)
-    await prepare("tx")
-    await prepare("read")
-    async with begin(records) as tx:
-        assert [await value(tx, records, key) for key in ("tx", "read")] == [b"0", b"0"]
-        await put(tx, records, "tx", b"1")
-    await records.expect({"set": b"1", "new": b"0", "tx": b"1", "read": b"0"}, "deleted")
-    state = await records.state()
-    assert {key: record.intent for key, record in state.items()} == {
-        "new": b"prepared by another",
-        "read": b"prepared by another",
-        "set": None,
-        "tx": None,
-    }
-
-
 class _Failing:
     """An adapter whose next atomic write fails: before it is applied, or after it."""
 

@@ -293,7 +293,6 @@ async def own_record(env: Env) -> None:
         "schema": "T",
         "schema_version": 2,
         "encodings": ("zstd",),
-        "intent": b"\0",
     }
     async with begin(records) as tx:
         keys = ["old", "kept", "new", "brief"]

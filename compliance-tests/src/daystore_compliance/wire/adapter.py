@@ -69,6 +69,7 @@ class WireAdapter(StorageAdapter):
         ttl=True,
         query=True,
         aggregate=True,
+        snapshots=True,
         consistency=frozenset({"eventual", "bounded", "strong"}),
         limits=Limits(max_value_bytes=8 * 1024 * 1024),
     )

@@ -19,7 +19,6 @@ def place_of(name):
 def encode(record):
     plain = {field.name: getattr(record, field.name) for field in fields(record)}
     plain["value"] = base64.b64encode(record.value).decode()
-    plain["intent"] = None if record.intent is None else base64.b64encode(record.intent).decode()
     plain["fields"] = {name: typed(value) for name, value in record.fields.items()}
     return json.dumps(plain).encode()
 
@@ -27,7 +26,6 @@ def encode(record):
 def decode(data):
     plain = json.loads(data)
     plain["value"] = base64.b64decode(plain["value"])
-    plain["intent"] = None if plain["intent"] is None else base64.b64decode(plain["intent"])
     plain["fields"] = {name: untyped(*value) for name, value in plain["fields"].items()}
     plain["encodings"] = tuple(plain["encodings"])
     return Record(**plain)
@@ -59,5 +57,4 @@ def written(put, old, now):
         schema=put.schema,
         schema_version=put.schema_version,
         encodings=put.encodings,
-        intent=put.intent,
     )
