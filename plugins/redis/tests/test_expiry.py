@@ -9,12 +9,24 @@ from typing import Any
 
 import redis
 
-from daystore.abc import Aggregate, Aggregation, Compare, Function, Op, Put, Query, WriteBatch, system_clock
+from daystore.abc import (
+    Aggregate,
+    Aggregation,
+    Compare,
+    Function,
+    Op,
+    Prepare,
+    Put,
+    Query,
+    WriteBatch,
+    system_clock,
+)
 from daystore_redis.adapter import RedisAdapter
 from daystore_redis.scripts import GRACE
 
 from .conftest import TestClock, command
 
+INTENT = b"of a transaction"
 COUNT = Aggregation({"n": Aggregate(Function.COUNT)})
 
 
@@ -44,15 +56,11 @@ def test_the_server_expires_records_later_than_they_end(
             assert command(raw, "PEXPIRETIME", f"{prefix}r:c:k") == end // 1000 + GRACE
             await adapter.set("c", "k", b"v")
             assert command(raw, "PEXPIRETIME", f"{prefix}r:c:k") == -1
-            await adapter.write(_batch(Put("c", "k", b"v", expires_at=end, intent=b"prepared")))
+            await adapter.set("c", "k", b"v", expires_at=end)
+            await adapter.write(WriteBatch([Prepare("c", "k", INTENT)]))
             assert command(raw, "PEXPIRETIME", f"{prefix}r:c:k") == -1, "an intent would be lost"
 
     asyncio.run(main())
-
-
-def _batch(*puts: Put) -> WriteBatch:
-
-    return WriteBatch(puts)
 
 
 def test_a_clock_of_ones_own_is_the_only_one(
@@ -113,7 +121,8 @@ def test_many_expired_records_go_with_the_next_writes(
             await adapter.set_batch(
                 [Put("c", f"k{n}", b"v", fields={"n": n}, expires_at=end) for n in range(500)]
             )
-            await adapter.write(_batch(Put("c", "prepared", b"v", expires_at=end, intent=b"x")))
+            await adapter.set("c", "prepared", b"v", expires_at=end)
+            await adapter.write(WriteBatch([Prepare("c", "prepared", INTENT)]))
             clock.now = end + 3_600_000_000
             left = []
             for _ in range(4):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-from daystore.abc import Check, Compare, Op, Put, Query, WriteBatch
+from daystore.abc import Compare, Delete, Holds, Op, Prepare, Put, Query, Release, WriteBatch
 from daystore.errors import BackendUnavailable, ConfigError, OutcomeUnknown, StoreClosed, UnsupportedOperation
 from daystore_redis.adapter import RedisAdapter
 from daystore_redis.compliance import RedisTarget
@@ -52,7 +52,7 @@ def test_a_server_that_evicts_is_refused_unless_the_data_are_a_cache(
 
         async def main() -> None:
             async with make(cache=True) as adapter:
-                assert adapter.capabilities.names() == ("conditional", "atomic_batch", "ttl")
+                assert adapter.capabilities.names() == ("conditional", "atomic_batch", "ttl", "snapshots")
                 version = await adapter.set("c", "k", b"v", fields={"n": 1})
                 await adapter.set("c", "k", b"w", if_version=version)
                 found = await adapter.get("c", "k")
@@ -87,21 +87,6 @@ def test_the_number_of_shards_is_kept(make: Callable[..., RedisAdapter]) -> None
     with pytest.raises(ConfigError, match="shards=3"):
         opening(make())
     opening(make(shards=3))
-
-
-def test_several_shards_have_no_atomic_batches(make: Callable[..., RedisAdapter]) -> None:
-    """They are not declared, and the error says what to do."""
-
-    async def main() -> None:
-        async with make(shards=3) as adapter:
-            with pytest.raises(UnsupportedOperation, match="shards=1"):
-                await adapter.set_batch([Put("c", "a", b""), Put("c", "b", b"")], atomic=True)
-            with pytest.raises(UnsupportedOperation):
-                adapter.transaction()
-            with pytest.raises(UnsupportedOperation, match="shards=1"):
-                await adapter.write(WriteBatch([Check("c", "a", "v")], atomic=True))
-
-    asyncio.run(main())
 
 
 def test_durable_is_what_the_server_is_configured_for(
@@ -157,7 +142,7 @@ def test_a_write_that_replicas_do_not_have_is_unknown(make: Callable[..., RedisA
 
 PERMISSIONS = (
     "+info +evalsha +script|load +get +mget +time "
-    "+set +mset +del +getrange +exists +hget +hset +hdel +hmget +hincrby +hkeys "
+    "+set +mset +del +getrange +setrange +append +persist +exists +hget +hset +hdel +hmget +hincrby +hkeys "
     "+zadd +zrem +zcard +zcount +zlexcount +zrangebylex +zrevrangebylex +zrangebyscore"
 )
 
@@ -182,6 +167,12 @@ def test_the_least_privileges_suffice(
             async with adapter.transaction() as tx:
                 await tx.query(Query("c", Compare("n", Op.LT, 3)))
                 await tx.write([Put("c", "k1", b"w")])
+            prepares = [Prepare("c", key, b"of a transaction") for key in ("k2", "absent")]
+            await adapter._write(WriteBatch(prepares))
+            assert len(await adapter._prepared(None)) == 2
+            holds = Holds(b"of a transaction")
+            ends = WriteBatch([Release("c", "k2", holds), Delete("c", "absent", holds)])
+            assert [one.error for one in await adapter._write(ends)] == [None, None]
             assert await adapter.delete_batch("c", [put.key for put in puts]) == 9
             assert (await adapter.health()).ok
             assert adapter.capabilities.durable is False

@@ -12,28 +12,36 @@ from typing import Any
 import pytest
 
 from daystore.abc import (
+    ABSENT,
+    ANY,
     KEEP,
+    STRONG,
     Aggregate,
     Aggregation,
     And,
+    Check,
     CheckQuery,
     Compare,
     Delete,
     Function,
     GroupRow,
+    Holds,
     Not,
     Op,
     Or,
     Order,
     Page,
     Predicate,
+    Prepare,
     Put,
     Query,
+    Release,
     StorageAdapter,
     WriteBatch,
 )
+from daystore.abc.record import Operation
 from daystore.adapters.memory import MemoryAdapter
-from daystore.errors import VersionConflict
+from daystore.errors import DaystoreError, VersionConflict
 from daystore_redis import searching
 from daystore_redis.adapter import RedisAdapter
 from daystore_redis.compliance import RedisShardsTarget
@@ -53,6 +61,7 @@ KEYS = [
     "\U0001f600",
     *(f"k{n:02}" for n in range(30)),
 ]
+TRANSACTIONS = [b"a" * 16, b"b" * 16]
 NAMES = ["f", "g", "x:y", "key", "created_at", "updated_at"]
 MOMENT = datetime(2024, 2, 29, 12, 30, 15, 123456, tzinfo=UTC)
 STRINGS = ["", "a", "ab", "a\0", "A", "\0", "é", "\U0010ffff", "1"]
@@ -73,21 +82,28 @@ class Chance(random.Random):
             self.choice(SCALARS) if self.random() < 0.8 else tuple(self.choices(STRINGS, k=self.randrange(3)))
         )
 
-    def change(self) -> Put | Delete:
-        """Return a write of one record."""
-        key = self.choice(KEYS)
-        if self.random() < 0.15:
-            return Delete("things", key)
+    def change(self) -> Operation:
+        """Return a change of one record, or of its intent."""
+        key, how = self.choice(KEYS), self.random()
+        holds = Holds(self.choice(TRANSACTIONS))
+        expect: Any = holds if self.random() < 0.2 else self.choice([ANY, ANY, ANY, ABSENT])
+        if how < 0.1:
+            return Prepare("things", key, holds.transaction + self.choice([b"", b"1", b"2" * 2000]))
+        if how < 0.2:
+            return Release("things", key, holds)
+        if how < 0.3:
+            return Delete("things", key, expect)
+        if how < 0.35:
+            return Check("things", key, self.choice([ANY, ABSENT]))
         fields = {name: self.value() for name in self.sample(NAMES[:3], self.randrange(4))}
         expires: Any = self.choice([None, None, None, START + 1000, START + 2000, KEEP])
-        intent = self.choice([None, None, b"prepared"])
         return Put(
             "things",
             key,
             self.randbytes(self.choice([0, 9, 2000])),
+            expect,
             fields=fields,
             expires_at=expires,
-            intent=intent,
         )
 
     def compare(self) -> Compare:
@@ -130,10 +146,34 @@ class Chance(random.Random):
         return Aggregation(functions, tuple(self.sample(NAMES, self.randrange(3))))
 
 
-async def _write(adapters: list[StorageAdapter], chance: Chance) -> None:
-    operations = {operation.key: operation for operation in (chance.change() for _ in range(6))}
-    found = [await adapter.write(WriteBatch(list(operations.values()))) for adapter in adapters]
-    assert found[0] == found[1]
+async def _write(memory: StorageAdapter, adapter: StorageAdapter, batch: WriteBatch) -> None:
+    """Apply a batch to both, below everything that resolves intents; it ends in the same way."""
+    results: list[object] = []
+    for one in (memory, adapter):
+        try:
+            found = await one._write(batch)
+        except VersionConflict as error:
+            results.append(_told(error))
+        else:
+            results.append([(outcome.version, outcome.existed, _told(outcome.error)) for outcome in found])
+    assert results[1] == results[0], batch
+
+
+def _told(error: DaystoreError | None) -> object:
+    if not isinstance(error, VersionConflict):
+        return error
+    return type(error), error.key, error.collection, error.current, error.index
+
+
+async def _agree_on_records(memory: StorageAdapter, adapter: StorageAdapter) -> None:
+    """Read all records, and all that carry an intent."""
+    expected, found = [await one._read("things", KEYS, STRONG) for one in (memory, adapter)]
+    assert found == expected
+    for collection in ("things", None, "other"):
+        expected_ones, ones = [
+            sorted(await one._prepared(collection), key=lambda pair: pair[1].key) for one in (memory, adapter)
+        ]
+        assert ones == expected_ones
 
 
 def _shown(page: Page) -> tuple[list[str], str | None]:
@@ -162,21 +202,21 @@ def _rows(rows: list[GroupRow]) -> list[object]:
     return [(row.group, [(name, type(value), value) for name, value in row.values.items()]) for row in rows]
 
 
-async def _check(adapter: StorageAdapter, chance: Chance) -> None:
-    """Have a batch depend on what a query has found: it holds, and does not if a version is another one."""
+async def _check(memory: StorageAdapter, adapter: StorageAdapter, chance: Chance) -> None:
+    """Have a batch depend on what a query has found, and on something else."""
     query = chance.query()
     found = [(r.key, r.version) for r in (await adapter.query(query)).records]
-    await adapter.write(WriteBatch([], atomic=True, queries=[CheckQuery(query, found)]))
     wrong = [
         [*found, ("zz", "v")],
         [(key, "other") for key, _ in found[:1]] + found[1:],
         found[1:],
         found[::-1],
     ]
-    for other in wrong:
-        if other != found and query.limit != 0:
-            with pytest.raises(VersionConflict):
-                await adapter.write(WriteBatch([], atomic=True, queries=[CheckQuery(query, other)]))
+    for seen in (found, *wrong):
+        for own in (None, *TRANSACTIONS):
+            if query.limit != 0:
+                checks = [CheckQuery(query, seen)]
+                await _write(memory, adapter, WriteBatch([], atomic=True, queries=checks, own=own))
 
 
 def _agree(make: Callable[[TestClock], RedisAdapter], seed: int, rounds: int) -> None:
@@ -186,12 +226,19 @@ def _agree(make: Callable[[TestClock], RedisAdapter], seed: int, rounds: int) ->
         adapter = make(clock)
         async with adapter, MemoryAdapter(clock=clock) as memory:
             for turn in range(rounds):
-                await _write([memory, adapter], chance)
+                changes = {change.key: change for change in (chance.change() for _ in range(6))}
+                atomic = adapter.one_unit and chance.random() < 0.3
+                await _write(memory, adapter, WriteBatch(list(changes.values()), atomic=atomic))
+                if turn % 5 == 0:  # most of the time nothing is prepared
+                    for _, record in await memory._prepared(None):
+                        holds = Holds((record.intent or b"")[:16])
+                        await _write(memory, adapter, WriteBatch([Release("things", record.key, holds)]))
                 clock.now += chance.choice([0, 1, 100])
                 for _ in range(5):
                     await _ask(memory, adapter, chance)
-                if adapter.capabilities.transactions and turn % 3 == 0:
-                    await _check(adapter, chance)
+                await _agree_on_records(memory, adapter)
+                if adapter.one_unit and turn % 5 in (0, 3):
+                    await _check(memory, adapter, chance)
 
     asyncio.run(main())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -28,7 +28,7 @@ from daystore.abc import (
 )
 from daystore.abc.adapter import DEFAULT_TIMEOUT
 from daystore.abc.names import DEFAULT_NAMESPACE
-from daystore.errors import ConfigError, StoreClosed, UnsupportedOperation
+from daystore.errors import ConfigError, StoreClosed
 from daystore_redis.aggregating import run_aggregate
 from daystore_redis.config import RedisConfig
 from daystore_redis.durability import Durability
@@ -38,7 +38,7 @@ from daystore_redis.explaining import run_explain
 from daystore_redis.facts import check, learn
 from daystore_redis.keys import Places
 from daystore_redis.layout import prepare
-from daystore_redis.reading import read_records
+from daystore_redis.reading import read_prepared, read_records
 from daystore_redis.searching import Searcher
 from daystore_redis.urls import Location, locate
 from daystore_redis.writing import Writer
@@ -52,6 +52,8 @@ CAPABILITIES = Capabilities(
     ttl=True,
     query=True,
     aggregate=True,
+    intents=True,
+    snapshots=True,
     durable=False,
     consistency=frozenset({"eventual", "bounded", "strong"}),
     limits=Limits(max_batch=1_000, max_atomic_ops=10_000),
@@ -89,13 +91,16 @@ class RedisAdapter(StorageAdapter):
         self.location: Location = location
         self.config: RedisConfig = config
         self.places: Places = Places(namespace, config.shards)
-        whole = config.shards == 1
+        whole, searched = config.shards == 1, not config.cache
+        self.one_unit = whole
         self.capabilities = replace(
             CAPABILITIES,
-            atomic_batch=whole,
-            transactions=whole and not config.cache,
-            query=not config.cache,
-            aggregate=not config.cache,
+            atomic_batch=whole or searched,
+            transactions=searched,
+            query=searched,
+            aggregate=searched,
+            intents=searched,
+            snapshots=whole,
             durable=config.durability == "aof",
         )
         self._exchange: Exchange | None = None
@@ -191,19 +196,6 @@ class RedisAdapter(StorageAdapter):
         facts = await learn(self._opened, 0)
         return Health(True, facts.detail)
 
-    async def write(self, batch: WriteBatch) -> list[Outcome]:
-        """Apply a batch of changes: see `StorageAdapter.write`. One of several shards has no atomic batches."""
-        if batch.atomic and self.config.shards > 1:
-            self._check_open()
-            raise UnsupportedOperation(
-                f"a namespace with shards={self.config.shards} has no atomic batches and no transactions: use one "
-                "with shards=1 for what has to change together",
-                capability="atomic_batch",
-                backend=BACKEND,
-                operation="write",
-            )
-        return await super().write(batch)
-
     # --- The primitives --------------------------------------------------------------------------------------
 
     async def _read(
@@ -226,6 +218,12 @@ class RedisAdapter(StorageAdapter):
         self, query: Query, aggregation: Aggregation, consistency: Consistency
     ) -> list[GroupRow]:
         return await run_aggregate(self._search, query, aggregation)
+
+    async def _prepared(self, collection: str | None) -> list[tuple[str, Record]]:
+        return await read_prepared(self._opened, self.places, self.clock, collection)
+
+    def _atomic_unit(self, collection: str, key: str) -> Hashable:
+        return self.places.shard_of(collection, key.encode())
 
     async def _explain(self, query: Query) -> Explanation:
         return await run_explain(self._search, query)

@@ -8,8 +8,8 @@ from typing import Any
 
 from daystore.abc import Aggregate, Aggregation, FieldValue, Function, GroupRow, Query, Scalar, sort_value
 from daystore.abc.evaluate import exact_sum, group_key, without_window
-from daystore_redis.encoding import decode_scalar, unpack_value
-from daystore_redis.predicate import KEY, reference
+from daystore.abc.sortkeys import decode_scalar, unpack_value
+from daystore_redis.references import reference
 from daystore_redis.searching import Ask, Search, Searcher, search_of
 
 __all__ = ["run_aggregate"]
@@ -47,7 +47,7 @@ async def run_aggregate(searcher: Searcher, query: Query, aggregation: Aggregati
     if not refs:
         groups[()] = ((), [Sum() for _ in functions])
     for values, found in (group for part in parts for group in part):
-        group = tuple(_value(ref, raw) for ref, raw in zip(refs, values, strict=True))
+        group = tuple(_value(name, raw) for name, raw in zip(aggregation.group_by, values, strict=True))
         _, sums = groups.setdefault(group_key(group), (group, [Sum() for _ in functions]))
         for total, (_, function), more in zip(sums, functions, found, strict=True):
             _add(total, function, more)
@@ -75,8 +75,8 @@ async def _groups(ask: Ask, search: Search, refs: Sequence[bytes], asked: list[l
             return groups
 
 
-def _value(ref: bytes, raw: bytes) -> FieldValue | None:
-    if ref == KEY:
+def _value(name: str, raw: bytes) -> FieldValue | None:
+    if name == "key":
         return raw.decode()
     return unpack_value(raw) if raw else None
 
@@ -92,7 +92,7 @@ def _add(total: Sum, aggregate: Aggregate, more: Any) -> None:
         total.whole += (high << 32) + low - count * _SIGN
         total.floats += found  # type: ignore[arg-type]
     elif more:
-        value: Any = _value(reference(aggregate.field or ""), more)
+        value: Any = _value(aggregate.field or "", more)
         pick = min if function is Function.MIN else max
         total.best = value if total.best is None else pick(total.best, value, key=sort_value)
 

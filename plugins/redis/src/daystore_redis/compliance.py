@@ -117,6 +117,7 @@ local function those(kind)
   return found
 end
 local entries = 0
+for _, name in ipairs(those('i')) do entries = entries + redis.call('ZCARD', name) end
 for _, name in ipairs(those('[kcuf]:*')) do entries = entries + redis.call('ZCARD', name) end
 for _, name in ipairs(those('x:*')) do
   for _, key in ipairs(redis.call('ZRANGE', name, 0, -1)) do
@@ -126,7 +127,7 @@ for _, name in ipairs(those('x:*')) do
 end
 return { #those('r:*'), entries }
 """
-"""Counts records, and the entries of indexes; a deadline in its index counts only where the record is gone."""
+"""Counts records, and entries of indexes and intents; a deadline counts only where its record is gone."""
 
 
 class RedisTarget(ServiceTarget):

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from daystore.abc import Explanation, Query
+from daystore.abc.ranges import BOUNDS, FALSE, AllOf, AnyOf, Node, NoneOf, normalise
 from daystore_redis.planning import Cover
-from daystore_redis.predicate import BOUNDS, FALSE, KEY, AllOf, AnyOf, Node, NoneOf, normalise
 from daystore_redis.searching import Ask, Search, Searcher, search_of
 
 __all__ = ["run_explain"]
-
-_NAMES = {KEY: "key", b"c": "created_at", b"u": "updated_at"}
 
 
 async def run_explain(searcher: Searcher, query: Query) -> Explanation:
@@ -41,14 +39,14 @@ def _told(
     """Tell whether no record is looked at in vain, and what drives the search of one shard."""
     number, walks, _, total, missing = plan
     if number == 0:
-        by = _name(search.ref if limit else KEY)
+        by = search.field if limit else "key"
         if search.filter is not None:
             return False, f"scan of the collection by {by}, each record checked for {_names_of(node)}"
-        sought = limit is not None and search.ref not in BOUNDS and 0 < missing < total
+        sought = limit is not None and search.field not in BOUNDS and 0 < missing < total
         return not sought, f"index on {by}" + (", after those without it" if sought else "")
     cover = search.covers[number - 1]
-    refs = list(dict.fromkeys(_name(ref) for ref, _, _ in cover.spans))
-    words = f"index on {refs[0]}" if len(refs) == 1 else f"indexes on {', '.join(refs)}, united"
+    fields = list(dict.fromkeys(field for field, _, _ in cover.spans))
+    words = f"index on {fields[0]}" if len(fields) == 1 else f"indexes on {', '.join(fields)}, united"
     if not cover.exact:
         words += f", each record found there checked for {_names_of(node)}"
     ordered = walks or (limit is None and _is_sorted(search, cover))
@@ -56,20 +54,16 @@ def _told(
 
 
 def _is_sorted(search: Search, cover: Cover) -> bool:
-    return cover.segments(search.ref, None, descending=search.descending) is not None
-
-
-def _name(ref: bytes) -> str:
-    return _NAMES.get(ref) or ref[1:].decode()
+    return cover.segments(search.field, None, descending=search.descending) is not None
 
 
 def _names_of(node: Node) -> str:
-    return ", ".join(dict.fromkeys(_name(ref) for ref in _refs(node)))
+    return ", ".join(dict.fromkeys(_fields_of(node)))
 
 
-def _refs(node: Node) -> Iterator[bytes]:
+def _fields_of(node: Node) -> Iterator[str]:
     if isinstance(node, AllOf | AnyOf):
         for term in node.terms:
-            yield from _refs(term)
+            yield from _fields_of(term)
     else:
-        yield node.leaf.ref if isinstance(node, NoneOf) else node.ref
+        yield node.leaf.field if isinstance(node, NoneOf) else node.field

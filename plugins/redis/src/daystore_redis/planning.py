@@ -6,19 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from daystore.abc.order import Position
-from daystore_redis.encoding import SCALARS, encode_sort_value, successor
-from daystore_redis.predicate import (
-    BOUNDS,
-    FALSE,
-    KEY,
-    AllOf,
-    AnyOf,
-    Leaf,
-    Node,
-    NoneOf,
-    Range,
-    is_point,
-)
+from daystore.abc.ranges import BOUNDS, FALSE, AllOf, AnyOf, Leaf, Node, NoneOf, Range, is_point
+from daystore.abc.sortkeys import SCALARS, encode_sort_value, successor
+from daystore_redis.references import reference
 
 __all__ = ["Cover", "Place", "Segment", "covers_of", "everything", "place_of"]
 
@@ -42,29 +32,33 @@ class Cover:
     """Spans that hold every record that a predicate finds.
 
     Attributes:
-        spans: Each a reference and the ends of its range.
+        spans: Each a field and the ends of its range.
         exact: Whether they hold nothing else.
         overlapping: Whether one record may be in several.
     """
 
-    spans: tuple[tuple[bytes, bytes, bytes], ...]
+    spans: tuple[tuple[str, bytes, bytes], ...]
     exact: bool
     overlapping: bool = False
 
-    def segments(self, ref: bytes, place: Place | None, *, descending: bool) -> list[Segment] | None:
+    def parts(self) -> list[object]:
+        """Return the spans as the scripts know them."""
+        return [[reference(field), low, high] for field, low, high in self.spans]
+
+    def segments(self, field: str, place: Place | None, *, descending: bool) -> list[Segment] | None:
         """Return the spans in an order, after a place; ``None`` if they are not in that order."""
-        if all(span[0] == ref for span in self.spans) and not self.overlapping:
+        if all(span[0] == field for span in self.spans) and not self.overlapping:
             ranges = [(low, high) for _, low, high in self.spans]
-            if ref == KEY or all(SCALARS[0] <= low and high <= SCALARS[1] for low, high in ranges):
-                return _in_order(ref, ranges, place, descending=descending)
-        if ref == KEY and len(self.spans) == 1:
+            if field == "key" or all(SCALARS[0] <= low and high <= SCALARS[1] for low, high in ranges):
+                return _in_order(field, ranges, place, descending=descending)
+        if field == "key" and len(self.spans) == 1:
             own, low, high = self.spans[0]
-            if own != KEY and is_point(own, (low, high)):
+            if own != "key" and is_point(own, (low, high)):
                 return _by_key(own, (low, high), low, place, descending=descending)
         return None
 
 
-def place_of(ref: bytes, position: Position | None) -> Place | None:
+def place_of(field: str, position: Position | None) -> Place | None:
     """Return the place of a cursor.
 
     Raises:
@@ -72,7 +66,7 @@ def place_of(ref: bytes, position: Position | None) -> Place | None:
     """
     if position is None:
         return None
-    return Place(b"" if ref == KEY else encode_sort_value(position.value), position.key.encode())
+    return Place(b"" if field == "key" else encode_sort_value(position.value), position.key.encode())
 
 
 def covers_of(node: Node) -> list[Cover]:
@@ -80,7 +74,7 @@ def covers_of(node: Node) -> list[Cover]:
     if isinstance(node, Leaf):
         if len(node.ranges) > MAX_SPANS:
             return []
-        return [Cover(tuple((node.ref, *ends) for ends in node.ranges), exact=True)]
+        return [Cover(tuple((node.field, *ends) for ends in node.ranges), exact=True)]
     if isinstance(node, NoneOf):
         return []
     if isinstance(node, AllOf):
@@ -106,51 +100,51 @@ def _united(node: AnyOf) -> list[Cover]:
 
 def _promise(cover: Cover) -> tuple[bool, bool]:
     """Order covers by how few records they may hold: points before ranges, fields before keys."""
-    points = all(is_point(ref, (low, high)) for ref, low, high in cover.spans)
-    return points, all(ref != KEY for ref, _, _ in cover.spans)
+    points = all(is_point(field, (low, high)) for field, low, high in cover.spans)
+    return points, all(field != "key" for field, _, _ in cover.spans)
 
 
-def everything(ref: bytes, place: Place | None, *, descending: bool) -> list[Segment]:
+def everything(field: str, place: Place | None, *, descending: bool) -> list[Segment]:
     """Return all records in an order, after a place; those without a place come lowest, by their keys."""
-    if ref in BOUNDS:
-        return _in_order(ref, [BOUNDS[ref]], place, descending=descending)
+    if field in BOUNDS:
+        return _in_order(field, [BOUNDS[field]], place, descending=descending)
     in_missing = place is not None and not place.sort_key
     low = place.key + b"\0" if place is not None and in_missing else b""
-    missing: Segment = [KEY, low, BOUNDS[KEY][1], False, False, True]
+    missing: Segment = [reference("key"), low, BOUNDS["key"][1], False, False, True]
     if descending:
-        ordered = [] if in_missing else _in_order(ref, [SCALARS], place, descending=True)
+        ordered = [] if in_missing else _in_order(field, [SCALARS], place, descending=True)
         return [*ordered, missing]
-    ordered = _in_order(ref, [SCALARS], None if in_missing else place, descending=False)
+    ordered = _in_order(field, [SCALARS], None if in_missing else place, descending=False)
     return ordered if place is not None and not in_missing else [missing, *ordered]
 
 
-def _in_order(ref: bytes, ranges: list[Range], place: Place | None, *, descending: bool) -> list[Segment]:
+def _in_order(field: str, ranges: list[Range], place: Place | None, *, descending: bool) -> list[Segment]:
     """Return ranges of one index in its order; where sort keys are equal it is that of keys either way."""
-    if ref == KEY:
-        return _clipped(ref, ranges, None if place is None else place.key, descending=descending, flat=True)
+    if field == "key":
+        return _clipped(field, ranges, None if place is None else place.key, descending=descending, flat=True)
     if place is None:
-        return _clipped(ref, ranges, None, descending=descending, flat=False)
+        return _clipped(field, ranges, None, descending=descending, flat=False)
     if not place.sort_key:  # after the last of those without the field, or after all that have it
-        return [] if descending else _clipped(ref, ranges, None, descending=False, flat=False)
+        return [] if descending else _clipped(field, ranges, None, descending=False, flat=False)
     entry = place.sort_key + place.key
     if not descending:
-        return _clipped(ref, ranges, entry, descending=False, flat=False)
+        return _clipped(field, ranges, entry, descending=False, flat=False)
     end = successor(place.sort_key)
     same = [(max(low, entry + b"\0"), min(high, end)) for low, high in ranges]
-    before = _clipped(ref, ranges, place.sort_key, descending=True, flat=False)
-    return [*_segments(ref, same, descending=False, flat=False), *before]
+    before = _clipped(field, ranges, place.sort_key, descending=True, flat=False)
+    return [*_segments(field, same, descending=False, flat=False), *before]
 
 
 def _by_key(
-    ref: bytes, ends: Range, sort_key: bytes, place: Place | None, *, descending: bool
+    field: str, ends: Range, sort_key: bytes, place: Place | None, *, descending: bool
 ) -> list[Segment]:
     """Return the entries of one sort key, which are in the order of keys."""
     entry = None if place is None else sort_key + place.key
-    return _clipped(ref, [ends], entry, descending=descending, flat=True)
+    return _clipped(field, [ends], entry, descending=descending, flat=True)
 
 
 def _clipped(
-    ref: bytes,
+    field: str,
     ranges: Iterable[Range],
     entry: bytes | None,
     *,
@@ -161,9 +155,9 @@ def _clipped(
         ranges = [(low, min(high, entry)) for low, high in ranges]
     elif entry is not None:
         ranges = [(max(low, entry + b"\0"), high) for low, high in ranges]
-    return _segments(ref, ranges, descending=descending, flat=flat)
+    return _segments(field, ranges, descending=descending, flat=flat)
 
 
-def _segments(ref: bytes, ranges: Iterable[Range], *, descending: bool, flat: bool) -> list[Segment]:
+def _segments(field: str, ranges: Iterable[Range], *, descending: bool, flat: bool) -> list[Segment]:
     kept = sorted(((low, high) for low, high in ranges if low < high), reverse=descending)
-    return [[ref, low, high, descending, flat, False] for low, high in kept]
+    return [[reference(field), low, high, descending, flat, False] for low, high in kept]

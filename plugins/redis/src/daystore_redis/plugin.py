@@ -32,6 +32,8 @@ def daystore_adapters() -> list[AdapterSpec]:
                 "ttl",
                 "query",
                 "aggregate",
+                "intents",
+                "snapshots",
                 "durable",
             ),
         )

@@ -7,7 +7,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Final
 
-__all__ = ["COMMIT", "GRACE", "OPEN", "READ", "SCRIPTS", "WRITE", "Script"]
+__all__ = ["COMMIT", "GRACE", "OPEN", "PREPARED", "READ", "SCRIPTS", "WRITE", "Script"]
 
 GRACE: Final = 60_000
 """Milliseconds for which what has expired is kept, so that clocks which differ do not take what is alive."""
@@ -42,8 +42,10 @@ def _script(*parts: str) -> Script:
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-WRITE: Final = _script("records.lua", "changes.lua", _NOTHING_TO_CHECK, "write.lua")
-COMMIT: Final = _script("records.lua", "changes.lua", "judging.lua", "search.lua", "check.lua", "write.lua")
+_WRITING: Final = ("records.lua", "changes.lua", "intents.lua")
+WRITE: Final = _script(*_WRITING, _NOTHING_TO_CHECK, "write.lua")
+COMMIT: Final = _script(*_WRITING, "judging.lua", "search.lua", "check.lua", "write.lua")
 READ: Final = _script("records.lua", "judging.lua", "search.lua", "read.lua")
+PREPARED: Final = _script("prepared.lua")
 OPEN: Final = _script("open.lua")
-SCRIPTS: Final = (OPEN, WRITE, COMMIT, READ)
+SCRIPTS: Final = (OPEN, WRITE, COMMIT, READ, PREPARED)

@@ -8,22 +8,23 @@ time without a limit on what one script looks at.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
-from daystore.abc import CheckQuery, Clock, Instant, Page, Query, Record, sort_value
+from daystore.abc import Clock, Instant, Page, Query, Record, WriteBatch, sort_value
 from daystore.abc.cursor import decode_cursor, encode_cursor
 from daystore.abc.evaluate import field_of
 from daystore.abc.order import Position
+from daystore.abc.ranges import TRUE, normalise
+from daystore.abc.sortkeys import encode_instant
 from daystore.errors import InvalidCursor
-from daystore_redis.encoding import encode_instant
 from daystore_redis.exchange import Exchange
 from daystore_redis.keys import Places
 from daystore_redis.packing import command, pack
 from daystore_redis.planning import Cover, Place, covers_of, everything, place_of
-from daystore_redis.predicate import TRUE, normalise, program, reference
-from daystore_redis.records import unpack_live
+from daystore_redis.records import unpack_record
+from daystore_redis.references import program, reference
 from daystore_redis.scripts import READ
 
 __all__ = ["Ask", "Changed", "Search", "Searcher", "pack_checks"]
@@ -51,7 +52,7 @@ class Search:
         now: The present instant.
         filter: The predicate as scripts evaluate it; ``None`` if it is true.
         covers: What it can be found by.
-        ref: What is ordered by.
+        field: What is ordered by.
         descending: In which direction.
         place: After which to begin.
     """
@@ -60,7 +61,7 @@ class Search:
     now: Instant
     filter: list[object] | None
     covers: list[Cover]
-    ref: bytes
+    field: str
     descending: bool
     place: Place | None
 
@@ -71,7 +72,7 @@ class Search:
     def parts(self, limit: int | None, offset: int, budget: int) -> list[object]:
         """Return what is packed for one request; see ``search.lua``."""
         covers = [
-            [cover.exact, cover.overlapping, list(cover.spans), self._segments(cover, limit)]
+            [cover.exact, cover.overlapping, cover.parts(), self._segments(cover, limit)]
             for cover in self.covers
         ]
         return [
@@ -79,9 +80,9 @@ class Search:
             encode_instant(self.now),
             self.filter or False,
             covers,
-            [self.ref, self.descending],
+            [reference(self.field), self.descending],
             False if self.place is None else [self.place.sort_key, self.place.key],
-            [] if limit is None else everything(self.ref, self.place, descending=self.descending),
+            [] if limit is None else everything(self.field, self.place, descending=self.descending),
             False if limit is None else min(limit, MOST),
             min(offset, MOST),
             budget,
@@ -90,7 +91,7 @@ class Search:
     def _segments(self, cover: Cover, limit: int | None) -> object:
         if limit is None:
             return False
-        segments = cover.segments(self.ref, self.place, descending=self.descending)
+        segments = cover.segments(self.field, self.place, descending=self.descending)
         return False if segments is None else segments
 
 
@@ -100,9 +101,8 @@ def search_of(query: Query, now: Instant) -> Search:
     Raises:
         InvalidCursor: If the cursor of the query is damaged or belongs to another one.
     """
-    ref = reference(query.order.field)
     try:
-        place = place_of(ref, decode_cursor(query))
+        place = place_of(query.order.field, decode_cursor(query))
     except ValueError as error:
         if isinstance(error, InvalidCursor):
             raise
@@ -113,23 +113,22 @@ def search_of(query: Query, now: Instant) -> Search:
         now,
         None if node == TRUE else program(node),
         covers_of(node),
-        ref,
+        query.order.field,
         query.order.descending,
         place,
     )
 
 
-def pack_checks(checks: Sequence[CheckQuery], now: Instant) -> bytes:
-    """Pack the queries that a batch depends on, with what they found."""
-    return pack(
+def pack_checks(batch: WriteBatch, now: Instant) -> bytes:
+    """Pack the transaction that a batch belongs to, and the queries that it depends on, with what they found."""
+    checks = [
         [
-            [
-                search_of(check.query, now).parts(check.query.limit, check.query.offset, 0),
-                [text.encode() for pair in check.found for text in pair],
-            ]
-            for check in checks
+            search_of(check.query, now).parts(check.query.limit, check.query.offset, 0),
+            [text.encode() for pair in check.found for text in pair],
         ]
-    )
+        for check in batch.queries
+    ]
+    return pack([batch.own or False, checks])
 
 
 class Ask:
@@ -257,7 +256,7 @@ async def _number(ask: Ask, search: Search) -> int:
 
 def _records(search: Search, found: list[bytes]) -> list[Record]:
     pairs = zip(found[::2], found[1::2], strict=True)
-    records = (unpack_live(search.collection, key.decode(), stored, search.now) for key, stored in pairs)
+    records = (unpack_record(search.collection, key.decode(), stored, search.now) for key, stored in pairs)
     return [record for record in records if record is not None]
 
 

@@ -16,15 +16,15 @@ from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
-from daystore.abc import Clock, Instant, Outcome, Put, WriteBatch
+from daystore.abc import Clock, Instant, Outcome, Prepare, Put, WriteBatch
 from daystore.abc.record import Operation
+from daystore.abc.sortkeys import encode_instant
 from daystore.errors import DaystoreError, OperationTimeout, VersionConflict
 from daystore_redis.durability import Durability
-from daystore_redis.encoding import encode_instant
 from daystore_redis.errors import BACKEND, unknown
 from daystore_redis.exchange import Exchange, Unanswered, answered_error, unreachable
 from daystore_redis.keys import Places
-from daystore_redis.operations import add_operations, conflict_of, outcomes_of
+from daystore_redis.operations import add_operations, conflict_of, outcomes_of, query_conflict
 from daystore_redis.packing import command
 from daystore_redis.pool import Request
 from daystore_redis.scripts import COMMIT, WRITE, Script
@@ -33,7 +33,7 @@ from daystore_redis.searching import pack_checks
 __all__ = ["Writer"]
 
 MAX_BYTES: Final = 16 * 1024 * 1024
-"""Of the values in one request, unless it is atomic or there is only one."""
+"""Of the values and intents in one request, unless it is atomic or there is only one."""
 DEADLINE: Final = 7
 """Where the time limit is among the arguments of a write."""
 CLOCKS: Final = 3
@@ -109,6 +109,8 @@ class Writer:
                 raise part
             ended = [Outcome(None, False, part)] * len(indexes) if isinstance(part, DaystoreError) else part
             for index, outcome in zip(indexes, ended, strict=True):
+                if isinstance(outcome.error, VersionConflict):
+                    outcome.error.index = index  # until here it is that in the part
                 outcomes[index] = outcome
         return outcomes
 
@@ -123,7 +125,7 @@ class Writer:
         open_parts: dict[int, tuple[list[int], int]] = {}
         for index, operation in enumerate(operations):
             shard = self._places.shard_of(operation.collection, operation.key.encode())
-            size = len(operation.value) if type(operation) is Put else 0
+            size = _size_of(operation)
             indexes, total = open_parts.get(shard, ([], 0))
             if not indexes or total + size > MAX_BYTES:
                 indexes, total = [], 0
@@ -145,19 +147,15 @@ class Writer:
             shard = self._places.shard_of(operations[0].collection, operations[0].key.encode())
         script, checks = WRITE, b""
         if batch.queries:
-            script, checks = COMMIT, pack_checks(batch.queries, self._clock())
+            script, checks = COMMIT, pack_checks(batch, self._clock())
         answer = await self._send(script, shard, operations, checks, deadline, atomic=True)
-        if answer[:1] == b"x":
-            (index,) = _INDEX.unpack_from(answer, 1)
-            raise conflict_of(operations[index], answer[5:], index)
-        if answer[:1] == b"q":
-            (index,) = _INDEX.unpack_from(answer, 1)
-            raise VersionConflict(
-                "a query that this batch depends on finds something else now",
-                collection=batch.queries[index].query.collection,
-                backend=BACKEND,
-                operation="write",
-            )
+        kind, why = answer[:1], answer[1:2]
+        if kind == b"x":
+            (index,) = _INDEX.unpack_from(answer, 2)
+            raise conflict_of(operations[index], why, answer[6:], index)
+        if kind == b"q":
+            (index,) = _INDEX.unpack_from(answer, 2)
+            raise query_conflict(batch.queries[index], why)
         return outcomes_of(operations, answer)
 
     # --- One request -----------------------------------------------------------------------------------------
@@ -252,6 +250,12 @@ class Writer:
         slot = self._free.pop()
         self._numbers[slot] += 1
         return slot, self._numbers[slot]
+
+
+def _size_of(operation: Operation) -> int:
+    if type(operation) is Put:
+        return len(operation.value)
+    return len(operation.intent) if type(operation) is Prepare else 0
 
 
 def _left(deadline: float | None) -> float | None:

@@ -100,16 +100,15 @@ end
 -- When the server may take a record away by itself, in milliseconds; nil if never.
 local function end_of(record)
   local deadline = sub(record, 10, 17)
-  if NATIVE and deadline ~= NEVER and byte(record, 26) == 0 then
+  if NATIVE and deadline ~= NEVER then
     local last = milliseconds(deadline) + GRACE
     return last > 0 and last or nil
   end
 end
 
--- Write a record over `old`, which may be false, and may have expired.
-local function put(collection, key, record, old)
+-- Write a record, but for its entries in indexes.
+local function keep(collection, key, record)
   local name, last = P .. 'r:' .. collection .. ':' .. key, end_of(record)
-  changed[collection] = (changed[collection] or 0) + 1
   if last then
     call('SET', name, record, 'PXAT', string.format('%.0f', last))
   else
@@ -117,12 +116,18 @@ local function put(collection, key, record, old)
     values[#values + 1] = record
   end
   if PLAIN then return end
-  note_indexes(collection, key, old, record)
   if last then
     note(remembered, P .. 's:' .. collection, key, sub(record, 1, head_size(record)))
   elseif are_kept(collection) then
     note(forgotten, P .. 's:' .. collection, key)
   end
+end
+
+-- Write a record over `old`, which may be false, and may have expired.
+local function put(collection, key, record, old)
+  changed[collection] = (changed[collection] or 0) + 1
+  keep(collection, key, record)
+  if not PLAIN then note_indexes(collection, key, old, record) end
 end
 
 local function make_changes()
@@ -135,7 +140,8 @@ local function make_changes()
   for collection, number in pairs(changed) do call('HINCRBY', P .. 'e', collection, number) end
 end
 
--- Take away some records whose deadline is longer ago than GRACE. Tells whether there may be more of them.
+-- Take away some records whose deadline is longer ago than GRACE, but none with an intent. Tells whether there may
+-- be more of them.
 local function sweep(now)
   local more = false
   local until_then = string.format('%.0f', milliseconds(now) - GRACE)

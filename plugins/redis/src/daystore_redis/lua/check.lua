@@ -1,4 +1,5 @@
--- Run the queries again that a batch depends on. Returns the place of the first that finds something else.
+-- Run the queries again that a batch depends on. Returns the place of the first that fails, and why: 'c' if it finds
+-- something else, 'p' if a record of its collection carries an intent of another transaction than `own`.
 
 local function finds_same(search, expected)
   if search.limit then
@@ -29,11 +30,22 @@ local function finds_same(search, expected)
   return true
 end
 
+local function is_prepared(collection, own)
+  local low, high = '[' .. collection .. ':', '(' .. collection .. ';'
+  if not own then return call('ZLEXCOUNT', P .. 'i', low, high) > 0 end
+  for _, name in ipairs(call('ZRANGEBYLEX', P .. 'i', low, high)) do
+    if call('GETRANGE', P .. 'r:' .. name, -16, -1) ~= own then return true end
+  end
+  return false
+end
+
 local function failed_check(packed, now)
   if packed == '' then return end
-  for i, check in ipairs(cmsgpack.unpack(packed)) do
+  local own, checks = unpack(cmsgpack.unpack(packed))
+  for i, check in ipairs(checks) do
     local search = search_of(check[1])
     search.budget = 0
-    if not finds_same(search, check[2]) then return i - 1 end
+    if is_prepared(search.collection, own) then return i - 1, 'p' end
+    if not finds_same(search, check[2]) then return i - 1, 'c' end
   end
 end

@@ -8,6 +8,7 @@
 -- P x:<collection>          of keys by deadline in milliseconds
 -- P s:<collection>          hash: by key the beginning of a record that the server may expire by itself
 -- P e                       hash: by collection how often it was changed
+-- P i                       sorted set of <collection>:<key> of the records that carry an intent
 -- P l:<client>:<slot>       the number and the answer of the last write that came from there
 
 local call = redis.call

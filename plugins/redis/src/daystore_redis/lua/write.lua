@@ -2,12 +2,16 @@
 --
 -- ARGV: slot, number and token of the write; deadline by the server's clock in microseconds, 0 for none; now;
 -- flags (a: atomic, s: sweep, n: the server may expire records by itself, p: without indexes); queries to check; then for each operation
--- its kind and expectation, its collection, its key, and for a put its record.
+-- its kind and expectation, its collection, its key, and for a put its record, for a prepare its intent.
 --
--- An answer is one text: '0' or '1' for each operation that was applied, by whether a live record was there;
--- 'c', the length of the current version and that version for each whose expectation did not hold. Of an atomic
--- batch that was not applied it is 'x', the place of the operation and its current version; or 'q' and the place of
--- the query. Before it there may be an 's': there is more to sweep.
+-- Kinds: P put, K put that keeps the deadline, D delete, C check, I prepare, R release. Expectations: * anything,
+-- - nothing, = this version, @ the intent of this transaction.
+--
+-- An answer is one text: '0' or '1' for each operation that was applied, by whether a live record was there; for each
+-- other one why not, the length of the current version and that version. Why is 'c' if the expectation did not hold,
+-- 'p' if a transaction has prepared the record. Of an atomic batch that was not applied it is 'x', why, the place of
+-- the operation and its current version; or 'q', why, and the place of the query. Before it there may be an 's': there
+-- is more to sweep.
 
 local now, flags = ARGV[4], ARGV[5]
 NATIVE, PLAIN = find(flags, 'n', 1, true), find(flags, 'p', 1, true)
@@ -34,42 +38,65 @@ local function answer(text)
   return text
 end
 
+-- Why an operation on `old` is refused; nil if it is not.
+local function refusal(at, old, live)
+  local kind, collection, key = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local prepared, expected = old and carries_intent(old), sub(kind, 2, 2)
+  local holds
+  if expected == '@' then
+    holds = prepared and is_held_by(sub(kind, 3), collection, key)
+  elseif prepared then
+    local again = sub(kind, 1, 1) == 'I' and ARGV[at + 3]
+    if not (again and last_bytes(collection, key, #again) == again) then return 'p' end
+    holds = true
+  else
+    holds = expected == '*' or (expected == '-' and not live)
+      or (expected == '=' and live and version_of(old) == sub(kind, 3))
+  end
+  return not holds and 'c' or nil
+end
+
 local at, place, answers, work = 7, 0, {}, {}
 while at <= #ARGV do
-  local kind, collection, key = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local verb, expected = sub(kind, 1, 1), sub(kind, 2, 2)
-  local old = load(collection, key)
+  local verb, old = sub(ARGV[at], 1, 1), load(ARGV[at + 1], ARGV[at + 2])
   local live = old and is_live(old, now)
-  local holds = expected == '*' or (expected == '-' and not live)
-    or (expected == '=' and live and version_of(old) == sub(kind, 3))
-  if not holds then
+  local why = refusal(at, old, live)
+  if why then
     local current = live and version_of(old) or ''
-    if atomic then return answer('x' .. struct.pack('>I4', place) .. current) end
-    answers[#answers + 1] = 'c' .. struct.pack('>I2', #current) .. current
+    if atomic then return answer('x' .. why .. struct.pack('>I4', place) .. current) end
+    answers[#answers + 1] = why .. struct.pack('>I2', #current) .. current
   else
     answers[#answers + 1] = live and '1' or '0'
     if verb ~= 'C' then work[#work + 1] = { at, verb, old, live } end
   end
   place = place + 1
-  at = at + ((verb == 'P' or verb == 'K') and 4 or 3)
+  at = at + ((verb == 'P' or verb == 'K' or verb == 'I') and 4 or 3)
 end
 
-local other = failed_check(ARGV[6], now)
-if other then return answer('q' .. struct.pack('>I4', other)) end
+local failed, why = failed_check(ARGV[6], now)
+if failed then return answer('q' .. why .. struct.pack('>I4', failed)) end
 
 begin()
 for _, item in ipairs(work) do
   local at, verb, old, live = item[1], item[2], item[3], item[4]
   local collection, key = ARGV[at + 1], ARGV[at + 2]
-  if verb == 'D' then
-    if old then remove(collection, key, old) end
+  local prepared = old and carries_intent(old)
+  if verb == 'I' then
+    if not prepared then prepare(collection, key, ARGV[at + 3], old, live) end
   else
-    local record = ARGV[at + 3]
-    if live then
-      local expires = verb == 'K' and sub(old, 10, 17) or sub(record, 10, 17)
-      record = sub(record, 1, 1) .. sub(old, 2, 9) .. expires .. sub(record, 18)
+    if prepared then forget_intent(collection, key) end
+    if verb == 'R' then
+      release(collection, key, old, live)
+    elseif verb == 'D' then
+      if old then remove(collection, key, indexed(old)) end
+    else
+      local record = ARGV[at + 3]
+      if live then
+        local expires = verb == 'K' and sub(old, 10, 17) or sub(record, 10, 17)
+        record = sub(record, 1, 1) .. sub(old, 2, 9) .. expires .. sub(record, 18)
+      end
+      put(collection, key, record, indexed(old))
     end
-    put(collection, key, record, old)
   end
 end
 make_changes()
