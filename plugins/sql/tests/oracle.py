@@ -9,22 +9,32 @@ from typing import Any
 from hypothesis import strategies as st
 
 from daystore.abc import (
+    ABSENT,
+    ANY,
     KEEP,
     Aggregate,
     Aggregation,
     And,
     Compare,
     Delete,
+    Expectation,
     Function,
     GroupRow,
+    Holds,
     Not,
     Op,
     Or,
     Order,
+    Outcome,
+    Prepare,
     Put,
     Query,
+    Record,
+    Release,
     from_instant,
 )
+from daystore.abc.record import Operation
+from daystore.errors import VersionConflict
 
 from .conftest import START
 
@@ -96,6 +106,7 @@ predicates = st.recursive(
     max_leaves=6,
 )
 orders = st.builds(Order, names, st.booleans())
+transactions = st.sampled_from([b"a" * 16, b"b" * 16])
 
 
 @st.composite
@@ -110,22 +121,30 @@ def queries(draw: st.DrawFn, collection: str = "things") -> Query:
 
 
 @st.composite
-def operations(draw: st.DrawFn, collection: str = "things") -> Put | Delete:
-    key = draw(st.sampled_from(KEYS))
-    if draw(st.integers(0, 6)) == 0:
-        return Delete(collection, key)
+def operations(draw: st.DrawFn, collection: str = "things") -> Operation:
+    key, held = draw(st.sampled_from(KEYS)), Holds(draw(transactions))
+    choices: list[Expectation] = [ANY, ANY, ANY, ABSENT, held, held]
+    expect = draw(st.sampled_from(choices))
+    kind = draw(st.integers(0, 9))
+    if kind == 0:
+        return Delete(collection, key, expect)
+    if kind == 1:
+        intent = held.transaction + draw(st.sampled_from([b"", b"\0"]))
+        return Prepare(collection, key, intent, draw(st.sampled_from([ANY, ABSENT])))
+    if kind == 2:
+        return Release(collection, key, held)
     expires: Any = draw(st.sampled_from([None, None, None, START + 1000, START + 2000, KEEP]))
     return Put(
         collection,
         key,
         draw(st.binary(max_size=4)),
+        expect,
         expires_at=expires,
         fields=draw(fields),
         content_type=draw(st.sampled_from(["application/json", "text/x"])),
         schema=draw(st.sampled_from([None, "s"])),
         schema_version=draw(st.sampled_from([None, 3])),
         encodings=draw(st.sampled_from([(), ("zstd", "aes")])),
-        intent=draw(st.sampled_from([None, None, b"i"])),
     )
 
 
@@ -159,3 +178,18 @@ def same_rows(ours: list[GroupRow], theirs: list[GroupRow]) -> bool:
             elif x != y:
                 return False
     return True
+
+
+def told(outcomes: list[Outcome]) -> list[tuple[object, ...]]:
+    """Return what outcomes say, their errors included."""
+    return [
+        (o.version, o.existed, type(o.error), o.error.args, o.error.current, o.error.index)
+        if isinstance(o.error, VersionConflict)
+        else o
+        for o in outcomes
+    ]
+
+
+def visible(records: list[Record | None], now: int) -> list[object]:
+    """Return records; of one that is not alive only that its intent is there."""
+    return [r if r is None or r.is_alive(now) else (r.key, r.intent) for r in records]

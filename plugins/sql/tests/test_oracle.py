@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daystore.abc import (
+    EVENTUAL,
     Aggregate,
     Aggregation,
     Compare,
-    Delete,
     Function,
     Op,
     Or,
@@ -25,11 +25,12 @@ from daystore.abc import (
     Query,
     WriteBatch,
 )
+from daystore.abc.record import Operation
 from daystore.adapters.memory import MemoryAdapter
 from daystore_sql.adapter import SQLAdapter
 
 from .conftest import START, TestClock
-from .oracle import aggregations, operations, predicates, queries, same_rows
+from .oracle import aggregations, operations, predicates, queries, same_rows, told, visible
 
 T = TypeVar("T")
 
@@ -44,15 +45,15 @@ class Pair:
         self.runner = asyncio.Runner()
         self._count = 0
 
-    def fill(self, changes: list[Put | Delete]) -> str:
+    def fill(self, changes: list[Operation]) -> str:
         self._count += 1
         name = f"c{self._count}"
         self.clock.now = START
         for change in changes:
             self.clock.now += 1
             batch = WriteBatch([replace(change, collection=name)])
-            ours, theirs = self.run(self.sql.write(batch)), self.run(self.memory.write(batch))
-            assert ours == theirs
+            ours, theirs = self.run(self.sql._write(batch)), self.run(self.memory._write(batch))
+            assert told(ours) == told(theirs)
         self.clock.now = START + 1000  # some have expired now
         return name
 
@@ -84,7 +85,7 @@ many = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCh
 
 @many
 @given(st.lists(operations(), max_size=14), queries())
-def test_queries_and_counts(pair: Pair, changes: list[Put | Delete], query: Query) -> None:
+def test_queries_and_counts(pair: Pair, changes: list[Operation], query: Query) -> None:
     query = replace(query, collection=pair.fill(changes))
     ours, theirs = pair.run(pair.sql.query(query)), pair.run(pair.memory.query(query))
     assert ours == theirs
@@ -101,7 +102,7 @@ def test_an_offset_beyond_all_numbers_of_the_database_finds_nothing(pair: Pair) 
 
 @many
 @given(st.lists(operations(), max_size=14), queries(), st.integers(1, 4))
-def test_cursor_walks(pair: Pair, changes: list[Put | Delete], query: Query, size: int) -> None:
+def test_cursor_walks(pair: Pair, changes: list[Operation], query: Query, size: int) -> None:
     query = replace(query, collection=pair.fill(changes), limit=size, offset=0)
     seen = []
     page = query
@@ -119,7 +120,7 @@ def test_cursor_walks(pair: Pair, changes: list[Put | Delete], query: Query, siz
 @many
 @given(st.lists(operations(), max_size=14), st.none() | predicates, aggregations)
 def test_aggregations(
-    pair: Pair, changes: list[Put | Delete], where: Predicate | None, aggregation: Aggregation
+    pair: Pair, changes: list[Operation], where: Predicate | None, aggregation: Aggregation
 ) -> None:
     query = Query(pair.fill(changes), where=where)
     ours = pair.run(pair.sql.aggregate(query, aggregation))
@@ -136,9 +137,7 @@ def test_aggregations_over_more_fields_than_one_statement_can_join(
     """SQLite joins 64 tables at most."""
     fields: dict[str, Any] = {f"f{n}": n if n % 3 else n / 8 for n in range(150)}
     some = {name: value for n, (name, value) in enumerate(fields.items()) if n % 2} | {"f0": ("a", "b")}
-    changes: list[Put | Delete] = [
-        Put("things", f"k{n}", b"", fields=(fields, some)[n % 2]) for n in range(5)
-    ]
+    changes: list[Operation] = [Put("things", f"k{n}", b"", fields=(fields, some)[n % 2]) for n in range(5)]
     functions = {
         f"{function.value} {name}": Aggregate(function, name)
         for name in ("f0", "missing", "key", *(f"f{149 - n}" for n in range(computed)))
@@ -159,7 +158,7 @@ def test_aggregations_over_more_fields_than_one_statement_can_join(
 @pytest.mark.parametrize("fields", [1, 30])
 def test_the_same_functions_many_times(pair: Pair, fields: int) -> None:
     """SQLite gives 2,000 columns at most."""
-    changes: list[Put | Delete] = [Put("things", "k", b"", fields={f"f{n}": n for n in range(fields)})]
+    changes: list[Operation] = [Put("things", "k", b"", fields={f"f{n}": n for n in range(fields)})]
     functions = {f"a{n}": Aggregate(Function.SUM, f"f{n % fields}") for n in range(3000)}
     (row,) = pair.run(pair.sql.aggregate(Query(pair.fill(changes)), Aggregation(functions)))
     assert row.values == {f"a{n}": n % fields for n in range(3000)}
@@ -167,11 +166,19 @@ def test_the_same_functions_many_times(pair: Pair, fields: int) -> None:
 
 @many
 @given(st.lists(operations(), max_size=14), st.lists(operations(), max_size=8))
-def test_reads_and_batches(pair: Pair, changes: list[Put | Delete], more: list[Put | Delete]) -> None:
+def test_reads_and_batches(pair: Pair, changes: list[Operation], more: list[Operation]) -> None:
     name = pair.fill(changes)
     batch = WriteBatch(list({o.key: replace(o, collection=name) for o in more}.values()))
-    assert pair.run(pair.sql.write(batch)) == pair.run(pair.memory.write(batch))
+    ours, theirs = pair.run(pair.sql._write(batch)), pair.run(pair.memory._write(batch))
+    assert told(ours) == told(theirs)
     keys = [*{o.key for o in changes}, *{o.key for o in more}, "missing"]
-    assert pair.run(pair.sql.read(name, keys)) == pair.run(pair.memory.read(name, keys))
+
+    def read(adapter: SQLAdapter | MemoryAdapter, some: list[str]) -> list[object]:
+        return visible(pair.run(adapter._read(name, some, EVENTUAL)), pair.clock.now)
+
+    assert read(pair.sql, keys) == read(pair.memory, keys)
     for key in keys:
-        assert pair.run(pair.sql.get(name, key)) == pair.run(pair.memory.get(name, key))
+        assert read(pair.sql, [key]) == read(pair.memory, [key])
+    held = [pair.run(adapter._prepared(name)) for adapter in (pair.sql, pair.memory)]
+    one, other = (sorted((n, r.key, r.intent) for n, r in found) for found in held)
+    assert one == other

@@ -10,14 +10,19 @@ import pytest
 
 from daystore.abc import CheckQuery, Compare, Op, Order, Put, Query, WriteBatch
 from daystore_sql.adapter import SQLAdapter
+from daystore_sql.network.drivers import postgresql
 
 
+@pytest.mark.parametrize("prepared", [None, False], ids=["found out", "unprepared"])
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
-def test_a_pooler_is_noticed_and_nothing_of_a_session_is_relied_on(pgbouncer: str, driver: str) -> None:
+def test_a_pooler_is_noticed_and_nothing_of_a_session_is_relied_on(
+    pgbouncer: str, driver: str, prepared: bool | None
+) -> None:
     url = pgbouncer.replace("postgresql", f"postgresql+{driver}", 1)
+    options: dict[str, Any] = {"namespace": os.urandom(6).hex(), "connections": 8, "prepared": prepared}
 
     async def main() -> None:
-        async with SQLAdapter.from_url(url, namespace=os.urandom(6).hex(), connections=8) as adapter:
+        async with SQLAdapter.from_url(url, **options) as adapter:
             engine: Any = adapter._opened
             assert engine._driver._direct is False
 
@@ -37,6 +42,36 @@ def test_a_pooler_is_noticed_and_nothing_of_a_session_is_relied_on(pgbouncer: st
             assert len(found) == 8
             batch = WriteBatch([Put("things", "new", b"")], atomic=True, queries=[CheckQuery(query, found)])
             await adapter.write(batch)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["kept", "not kept"])
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_statements_are_prepared_only_where_the_pooler_makes_that_last(
+    pgbouncer: str, driver: str, keeps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PgBouncer gives prepared statements names of its own where it makes them last. Elsewhere none is left."""
+    url = pgbouncer.replace("postgresql", f"postgresql+{driver}", 1)
+    if not keeps:
+        monkeypatch.setattr(postgresql, "RENAMED", "SELECT false")
+
+    async def main() -> None:
+        async with SQLAdapter.from_url(url, namespace=os.urandom(6).hex(), connections=1) as adapter:
+            await adapter.set("things", "k", b"v")
+            engine: Any = adapter._opened
+            async with engine._pool.connection() as connection:
+                await connection.fetch("BEGIN")
+                rows = await connection.fetch("SELECT name FROM pg_prepared_statements")
+                await connection.fetch("COMMIT")
+            names = [name for (name,) in rows]
+            renamed = [name for name in names if name.startswith("PGBOUNCER_")]
+            if keeps:
+                assert names == renamed
+                assert engine._driver._prepared is bool(renamed)
+            else:
+                assert engine._driver._prepared is False
+                assert not {name for name in names if name.startswith(("_pg3", "__asyncpg_stmt"))}
 
     asyncio.run(main())
 

@@ -143,7 +143,7 @@ def test_a_write_is_one_round_trip_and_a_batch_is_one(database: Callable[[str], 
             found = await adapter.query(query := Query("things", where=Not(TOPIC), limit=5))
             check = CheckQuery(query, [(record.key, record.version) for record in found.records])
             batch = WriteBatch(puts(1, 4), atomic=True, queries=[check])
-            assert await requests(batch) == 5  # begin, lock, ask again, write, commit
+            assert await requests(batch) == 6  # begin, lock, look for intents, ask again, write, commit
 
     asyncio.run(main())
 

@@ -25,6 +25,7 @@ from daystore.abc import (
     Op,
     Order,
     Outcome,
+    Prepare,
     Put,
     Query,
     WriteBatch,
@@ -115,10 +116,9 @@ def test_the_sweep_leaves_what_was_written_again_and_what_carries_an_intent(
 ) -> None:
     async def main() -> None:
         async with make(sweep_interval=10) as adapter:
-            for key, intent in (("again", None), ("intent", b"i"), ("gone", None)):
-                await adapter.write(
-                    WriteBatch([Put("n", key, b"", expires_at=START + 1000, fields={"f": 1}, intent=intent)])
-                )
+            for key in ("again", "intent", "gone"):
+                await adapter.set("n", key, b"", expires_at=START + 1000, fields={"f": 1})
+            await adapter.write(WriteBatch([Prepare("n", "intent", bytes(16))]))
             await adapter.health()  # in its turn after the sweep
             clock.now = START + 1000
             await adapter.set("n", "again", b"new", fields={"f": 2})  # too soon after the last look
@@ -128,7 +128,7 @@ def test_the_sweep_leaves_what_was_written_again_and_what_carries_an_intent(
             await adapter.set("n", "other", b"")
             await adapter.health()
             assert rows(tmp_path / "test.db") == {"ds_record": 3, "ds_field": 2}
-            assert await adapter.get("n", "intent") is None
+            assert [record.key for _, record in await adapter._prepared("n")] == ["intent"]
             again = await adapter.get("n", "again")
             assert again is not None
             assert again.value == b"new"

@@ -35,6 +35,7 @@ from daystore_sql.config import SQLConfig
 from daystore_sql.database import Database, Engine, database_of
 from daystore_sql.errors import BACKEND
 from daystore_sql.explaining import run_explain
+from daystore_sql.intents import run_prepared
 from daystore_sql.reading import run_count, run_query
 from daystore_sql.session import in_snapshot
 from daystore_sql.writing import check_sizes
@@ -48,6 +49,8 @@ CAPABILITIES = Capabilities(
     ttl=True,
     query=True,
     aggregate=True,
+    intents=True,
+    snapshots=True,
     durable=True,
     consistency=frozenset({"eventual", "bounded", "strong"}),
     limits=Limits(max_batch=10_000),
@@ -166,6 +169,9 @@ class SQLAdapter(StorageAdapter):
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         check_sizes(batch)
         return await self._opened.write(batch)
+
+    async def _prepared(self, collection: str | None) -> list[tuple[str, Record]]:
+        return await self._opened.read("prepared", run_prepared, collection)
 
     async def _query(self, query: Query, consistency: Consistency) -> Page:
         return await self._opened.read("query", in_snapshot, run_query, query)

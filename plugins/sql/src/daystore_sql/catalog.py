@@ -64,11 +64,14 @@ class Catalog:
         session: Where to look.
         namespace: The namespace that the adapter was opened in.
         known: What is known already.
+
+    Attributes:
+        namespace: The namespace.
     """
 
     def __init__(self, session: Session, namespace: str, known: Known) -> None:
         self._session = session
-        self._namespace = namespace.encode()
+        self.namespace: bytes = namespace.encode()
         self._known = known
         self._collections: dict[str, CollectionNames] = {}
 
@@ -98,7 +101,7 @@ class Catalog:
         self._known.collections.clear()
 
     def _key(self, name: str) -> tuple[bytes, bytes]:
-        return self._namespace, name.encode()
+        return self.namespace, name.encode()
 
     def _remember(self, name: str, scope: int) -> CollectionNames:
         self._known.collections.setdefault(name, KnownCollection(scope))  # others may have been faster

@@ -22,8 +22,8 @@ class SQLConfig(BaseModel):
         sweep_interval: Seconds between two searches for expired records whose space can be reclaimed.
         connections: Most connections to the server.
         prepared: Whether prepared statements live as long as a connection. Unless told, an adapter finds out
-            whether it is connected to the server itself or to a pooler such as PgBouncer, and uses none behind a
-            pooler.
+            whether it is connected to the server itself or to a pooler such as PgBouncer, and whether that makes
+            them last.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

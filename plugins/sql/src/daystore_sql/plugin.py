@@ -24,6 +24,8 @@ def daystore_adapters() -> list[AdapterSpec]:
                 "ttl",
                 "query",
                 "aggregate",
+                "intents",
+                "snapshots",
                 "durable",
             ),
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -19,6 +19,9 @@ __all__ = ["fetch_records", "lookups_by_key", "pack_meta", "read_records", "read
 
 CHUNK = 5000
 """Keys or numbers that go into one parameter."""
+
+_NO_META: Final = ("application/octet-stream", None, None, ())
+"""Of a row that stands for what is absent."""
 
 
 @lru_cache(maxsize=1024)
@@ -44,7 +47,7 @@ def record_of(row: Sequence[Any]) -> Record:
     key, value, version, created_at, updated_at, expires_at, meta, fields, intent = row
     if type(key) is bytes:  # not every driver makes text of what a statement casts
         key, version = key.decode(), version.decode()
-    content_type, schema, schema_version, encodings = _unpack_meta(meta)
+    content_type, schema, schema_version, encodings = _unpack_meta(meta) if meta else _NO_META
     return Record(
         key,
         value,
@@ -62,7 +65,7 @@ def record_of(row: Sequence[Any]) -> Record:
 
 
 def read_records(session: Session, collection: str, keys: Sequence[str]) -> list[Record | None]:
-    """Read live records, in the order of the keys, ``None`` where there is none."""
+    """Read records that are alive or carry an intent, in the order of the keys, ``None`` where there is none."""
     if len(keys) > 1:
         found = _find_records(session, collection, keys)
         return [found.get(key) for key in keys]
@@ -75,7 +78,7 @@ def read_records(session: Session, collection: str, keys: Sequence[str]) -> list
 
 
 def read_together(session: Session, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[list[Record | None]]:
-    """Read live records for several callers at once, with a statement for each collection.
+    """Read records for several callers at once, with a statement for each collection.
 
     Args:
         session: Where to look.

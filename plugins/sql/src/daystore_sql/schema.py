@@ -6,7 +6,7 @@ bytes the same way and refuses none, whatever its collations.
 ``ds_scope``   the collections of each namespace, numbered
 ``ds_name``    the fields of each collection, numbered
 ``ds_shape``   the sets of fields that records of a collection have, numbered: finds the records without a field
-``ds_record``  the records; an expired one stays until it is swept
+``ds_record``  the records; an expired one stays until it is swept, and as long as it carries an intent
 ``ds_field``   the index of fields: see `daystore_sql.encoding`
 ``ds_commit``  what became of recent writes, for those whose reply was lost; not on SQLite, which is never far
 ``ds_layout``  the version of this layout

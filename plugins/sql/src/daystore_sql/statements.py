@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     or_,
     select,
     update,
@@ -31,7 +33,7 @@ from daystore_sql.schema import ds_field, ds_layout, ds_name, ds_record, ds_scop
 if TYPE_CHECKING:
     from daystore_sql.dialects.base import Dialect
 
-__all__ = ["FEW", "Statements", "compile_text", "is_alive"]
+__all__ = ["FEW", "Statements", "compile_text", "is_alive", "is_seen"]
 
 FEW = 64
 """Keys of a statement that takes them one by one."""
@@ -47,6 +49,11 @@ def compile_text(dialect: Dialect, statement: ClauseElement) -> tuple[str, tuple
 def is_alive(record: FromClause) -> ColumnElement[bool]:
     """Whether a record has not expired at the instant ``now``."""
     return or_(record.c.expires_at.is_(None), record.c.expires_at > bindparam("now"))
+
+
+def is_seen(record: FromClause) -> ColumnElement[bool]:
+    """Whether a record is returned when it is read by key: what carries an intent is, alive or not."""
+    return or_(is_alive(record), record.c.intent.is_not(None))
 
 
 class Statements:
@@ -135,7 +142,7 @@ class Statements:
     def get(self) -> str:
         """Parameters: scope, key, now. Columns: those of a record."""
         t = ds_record.c
-        where = (t.scope == bindparam("scope"), t.key == bindparam("key"), is_alive(ds_record))
+        where = (t.scope == bindparam("scope"), t.key == bindparam("key"), is_seen(ds_record))
         return self._text(select(*self._record).where(*where), "scope", "key", "now")
 
     @cached_property
@@ -143,14 +150,14 @@ class Statements:
         """Parameters: scope, keys, now. Columns: those of a record."""
         t = ds_record.c
         keys = self._dialect.keys(bindparam("keys"))
-        where = (t.scope == bindparam("scope"), t.key.in_(keys), is_alive(ds_record))
+        where = (t.scope == bindparam("scope"), t.key.in_(keys), is_seen(ds_record))
         return self._text(select(*self._record).where(*where), "scope", "keys", "now")
 
     @cached_property
     def get_few(self) -> str:
         """Parameters: scope, `FEW` keys, now. Columns: those of a record. For keys that no list can hold."""
         t = ds_record.c
-        where = (t.scope == bindparam("scope"), t.key.in_(list(map(bindparam, _KEYS))), is_alive(ds_record))
+        where = (t.scope == bindparam("scope"), t.key.in_(list(map(bindparam, _KEYS))), is_seen(ds_record))
         return self._text(select(*self._record).where(*where), "scope", *_KEYS, "now")
 
     @cached_property
@@ -172,7 +179,7 @@ class Statements:
 
     @cached_property
     def find(self) -> str:
-        """Parameters: scope, key. Columns: key, id, version, expires_at, shape, fields."""
+        """Parameters: scope, key. Columns: key, id, version, expires_at, shape, fields, intent."""
         t = ds_record.c
         where = (t.scope == bindparam("scope"), t.key == bindparam("key"))
         return self._text(select(*self._found).where(*where), "scope", "key")
@@ -195,7 +202,7 @@ class Statements:
     @cached_property
     def _found(self) -> tuple[ColumnElement[Any], ...]:
         t, text = ds_record.c, self._dialect.text
-        return text(t.key), t.id, text(t.version), t.expires_at, t.shape, t.fields
+        return text(t.key), t.id, text(t.version), t.expires_at, t.shape, t.fields, t.intent
 
     @cached_property
     def last_record(self) -> str:
@@ -207,30 +214,33 @@ class Statements:
         """Parameters: those of a record, from its id to its value, in the order of the table."""
         return self._insert(ds_record, *ds_record.c.keys())
 
-    def update_record(self, *, shape: bool, created: bool) -> str:
-        """Parameters: updated_at, expires_at, version, meta, fields, intent, value, [shape], [created_at], id.
+    def update_record(self, *, shape: bool, created: bool, held: bool) -> str:
+        """Parameters: updated_at, expires_at, version, meta, fields, value, [shape], [created_at], id.
 
         Args:
             shape: Whether the shape changes. Databases write the index of a column that is set, changed or not.
             created: Whether created_at changes, because the record that was there has expired.
+            held: Whether there is an intent, which is removed.
         """
-        return self._updates[shape, created]
+        return self._updates[shape, created, held]
 
     @cached_property
-    def _updates(self) -> Mapping[tuple[bool, bool], str]:
-        fixed = ("updated_at", "expires_at", "version", "meta", "fields", "intent", "value")
+    def _updates(self) -> Mapping[tuple[bool, bool, bool], str]:
+        fixed = ("updated_at", "expires_at", "version", "meta", "fields", "value")
         texts = {}
-        for shape in (False, True):
-            for created in (False, True):
-                names = (*fixed, *(("shape",) * shape), *(("created_at",) * created))
-                change = update(ds_record).ordered_values(
-                    *((ds_record.c[name], bindparam(f"new_{name}")) for name in names)
-                )
-                order = (*(f"new_{name}" for name in names), "old_id")
-                texts[shape, created] = self._text(
-                    change.where(ds_record.c.id == bindparam("old_id")), *order
-                )
+        for shape, created, held in product((False, True), repeat=3):
+            names = (*fixed, *(("shape",) * shape), *(("created_at",) * created))
+            values: list[tuple[Any, Any]] = [(ds_record.c[name], bindparam(f"new_{name}")) for name in names]
+            values += [(ds_record.c.intent, null())] * held
+            change = update(ds_record).ordered_values(*values).where(ds_record.c.id == bindparam("old_id"))
+            texts[shape, created, held] = self._text(change, *(f"new_{name}" for name in names), "old_id")
         return texts
+
+    @cached_property
+    def set_intent(self) -> str:
+        """Parameters: intent, id. Without an intent the one that is there is removed."""
+        change = update(ds_record).values(intent=bindparam("new_intent"))
+        return self._text(change.where(ds_record.c.id == bindparam("old_id")), "new_intent", "old_id")
 
     @cached_property
     def delete_record(self) -> str:

@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from daystore.abc import (
-    ABSENT,
-    ANY,
     KEEP,
-    CheckQuery,
     Delete,
-    Expectation,
     FieldValue,
     Instant,
     Outcome,
+    Prepare,
     Put,
-    Version,
+    Release,
     WriteBatch,
 )
 from daystore.abc.names import RESERVED_FIELDS
@@ -25,11 +22,13 @@ from daystore.errors import LimitExceeded, VersionConflict
 from daystore_sql.catalog import CollectionNames
 from daystore_sql.encoding import MAX_INT, MIN_INT, index_entries, pack_fields, unpack_fields
 from daystore_sql.errors import BACKEND
+from daystore_sql.intents import check_no_intents
+from daystore_sql.judging import Fate, conflict_of, fate_of
 from daystore_sql.reading import run_query
 from daystore_sql.records import lookups_by_key, pack_meta
 from daystore_sql.session import Session
 
-__all__ = ["apply_batch", "check_query", "check_sizes", "indexed"]
+__all__ = ["apply_batch", "check_queries", "check_sizes", "indexed"]
 
 Row: TypeAlias = tuple[object, ...]
 """The parameters of a statement."""
@@ -45,6 +44,7 @@ class Old(NamedTuple):
         expires_at: Its expiry.
         shape: Number of its shape.
         fields: Its fields, packed.
+        intent: Its intent.
     """
 
     key: str
@@ -53,6 +53,7 @@ class Old(NamedTuple):
     expires_at: Instant | None
     shape: int
     fields: bytes | None
+    intent: bytes | None
 
 
 def check_sizes(batch: WriteBatch) -> None:
@@ -83,23 +84,32 @@ def apply_batch(session: Session, batch: WriteBatch, now: Instant) -> list[Outco
     operations = batch.operations
     found = _find(session, operations)
     alive = [old if old is None or old.expires_at is None or now < old.expires_at else None for old in found]
+    fates = list(map(_fate, operations, found, alive))
     conflicts = {
-        index: _conflict(operation, index, live)
-        for index, (operation, live) in enumerate(zip(operations, alive, strict=True))
-        if operation.expect is not ANY and not _holds(operation.expect, live)
+        index: conflict_of(
+            operations[index],
+            index,
+            None if (live := alive[index]) is None else live.version,
+            prepared=fate is Fate.WAITS,
+        )
+        for index, fate in enumerate(fates)
+        if fate is Fate.FAILS or fate is Fate.WAITS
     }
     if batch.atomic:
         for conflict in conflicts.values():
             raise conflict
-        for check in batch.queries:
-            check_query(session, check, now)
+        if batch.queries:
+            check_queries(session, batch, now)
     work = _Work(session, now)
-    outcomes = [
-        Outcome(None, False, conflicts[index])
-        if index in conflicts
-        else Outcome(work.do(operations[index], found[index], live), live is not None)
-        for index, live in enumerate(alive)
-    ]
+    outcomes = []
+    for index, (operation, live) in enumerate(zip(operations, alive, strict=True)):
+        if index in conflicts:
+            outcomes.append(Outcome(None, False, conflicts[index]))
+            continue
+        if fates[index] is Fate.APPLIES:
+            work.do(operation, found[index], live)
+        version = operation.version if type(operation) is Put else None
+        outcomes.append(Outcome(version, live is not None))
     work.execute()
     return outcomes
 
@@ -128,37 +138,33 @@ def _find(session: Session, operations: Sequence[Operation]) -> list[Old | None]
     return [found.get((operation.collection, operation.key)) for operation in operations]
 
 
-def _holds(expect: Expectation, live: Old | None) -> bool:
-    if expect is ABSENT:
-        return live is None
-    return live is not None and live.version == expect
-
-
-def _conflict(operation: Operation, index: int, live: Old | None) -> VersionConflict:
-    return VersionConflict(
-        key=operation.key,
-        collection=operation.collection,
-        current=None if live is None else live.version,
-        index=index,
-        backend=BACKEND,
-        operation="write",
+def _fate(operation: Operation, old: Old | None, live: Old | None) -> Fate:
+    return fate_of(
+        operation.expect,
+        None if live is None else live.version,
+        None if old is None else old.intent,
+        makes=operation.version if type(operation) is Put else None,
+        prepares=operation.intent if type(operation) is Prepare else None,
     )
 
 
-def check_query(session: Session, check: CheckQuery, now: Instant) -> None:
-    """Run a checked query again.
+def check_queries(session: Session, batch: WriteBatch, now: Instant) -> None:
+    """Run the checked queries of a batch again.
 
     Raises:
-        VersionConflict: If it does not find the same records at the same versions.
+        VersionConflict: If one does not find the same records at the same versions, or its collection has an
+            intent that is not the batch's own.
     """
-    page = run_query(session, check.query, now)
-    if [(record.key, record.version) for record in page.records] != list(check.found):
-        raise VersionConflict(
-            "a query that this batch depends on finds something else now",
-            collection=check.query.collection,
-            backend=BACKEND,
-            operation="write",
-        )
+    check_no_intents(session, batch.queries, batch.own)
+    for check in batch.queries:
+        page = run_query(session, check.query, now)
+        if [(record.key, record.version) for record in page.records] != list(check.found):
+            raise VersionConflict(
+                "a query that this batch depends on finds something else now",
+                collection=check.query.collection,
+                backend=BACKEND,
+                operation="write",
+            )
 
 
 class _Work:
@@ -170,18 +176,25 @@ class _Work:
         self._last_number: int | None = None
         self._deleted: list[Row] = []
         self._inserted: list[Row] = []
-        self._updated: dict[tuple[bool, bool], list[Row]] = {}
+        self._updated: dict[tuple[bool, bool, bool], list[Row]] = {}
+        self._marked: list[Row] = []
         self._entries_deleted: list[Row] = []
         self._entries_inserted: list[Row] = []
 
-    def do(self, operation: Operation, old: Old | None, live: Old | None) -> Version | None:
-        """Collect what an operation changes, and return the new version."""
+    def do(self, operation: Operation, old: Old | None, live: Old | None) -> None:
+        """Collect what an operation changes."""
         if type(operation) is Put:
             self._put(operation, old, live)
-            return operation.version
-        if type(operation) is Delete and old is not None:
+        elif type(operation) is Prepare and old is None:
+            self._insert_placeholder(operation)
+        elif old is None:
+            return
+        elif type(operation) is Delete:
             self._deleted.append((old.number,))
-        return None
+        elif type(operation) is Prepare:
+            self._marked.append((operation.intent, old.number))
+        elif type(operation) is Release:
+            self._marked.append((None, old.number))
 
     def _put(self, put: Put, old: Old | None, live: Old | None) -> None:
         expires_at = put.expires_at
@@ -194,7 +207,7 @@ class _Work:
             number, key = self._new_number(), put.key.encode()
             shape = self._change_entries(number, key, None, put, names)
             times = (now, now, expires_at)
-            content = (meta, fields, put.intent, put.value)
+            content = (meta, fields, None, put.value)
             self._inserted.append((number, names.scope, key, shape, version, *times, *content))
             return
         shape = old.shape
@@ -202,12 +215,20 @@ class _Work:
             names, key = self._session.catalog.added(put.collection), put.key.encode()
             shape = self._change_entries(old.number, key, old.fields, put, names)
         reshaped, recreated = shape != old.shape, live is None
-        row: Row = (now, expires_at, version, meta, fields, put.intent, put.value)
+        row: Row = (now, expires_at, version, meta, fields, put.value)
         if reshaped:
             row += (shape,)
         if recreated:
             row += (now,)
-        self._updated.setdefault((reshaped, recreated), []).append((*row, old.number))
+        held = old.intent is not None
+        self._updated.setdefault((reshaped, recreated, held), []).append((*row, old.number))
+
+    def _insert_placeholder(self, prepare: Prepare) -> None:
+        """Insert what an intent stands beside where there is nothing: a record that expired at the beginning."""
+        names = self._session.catalog.added(prepare.collection)
+        number, key, shape = self._new_number(), prepare.key.encode(), names.added_shape({})
+        content = (None, None, prepare.intent, b"")
+        self._inserted.append((number, names.scope, key, shape, b"", 0, 0, 0, *content))
 
     def execute(self) -> None:
         """Change what was collected."""
@@ -215,8 +236,9 @@ class _Work:
         self._run(texts.delete_fields, self._deleted)
         self._run(texts.delete_record, self._deleted)
         self._run(texts.insert_record, self._inserted)
-        for (shape, created), rows in self._updated.items():
-            self._run(texts.update_record(shape=shape, created=created), rows)
+        for (shape, created, held), rows in self._updated.items():
+            self._run(texts.update_record(shape=shape, created=created, held=held), rows)
+        self._run(texts.set_intent, self._marked)
         self._run(texts.delete_field, self._entries_deleted)
         self._run(texts.insert_field, self._entries_inserted)
 

@@ -36,7 +36,7 @@ from daystore_sql.network.changes import Changes, Ticket, Verdict
 from daystore_sql.network.driver import DriverConnection, Lost, Refused, Row
 from daystore_sql.network.drivers.asyncmy import AsyncmyConnection
 from daystore_sql.schema import ds_layout, ds_record, ds_shape
-from daystore_sql.statements import is_alive
+from daystore_sql.statements import is_seen
 
 __all__ = ["MYSQL", "MySQLDialect"]
 
@@ -88,7 +88,7 @@ class MySQLDialect(NetworkDialect):
     """The way of MySQL and MariaDB to say things."""
 
     name = "mysql"
-    # It would hold every record: there are no indexes on some rows.
+    # It would hold every record, there being no indexes on some rows: see `daystore_sql.intents`.
     spared: ClassVar[frozenset[str]] = frozenset({"ds_record_intent"})
     label = "MySQL"
     begin_read = (
@@ -231,7 +231,7 @@ class MySQLDialect(NetworkDialect):
         t = ds_record.c
         keys = t.key.in_([BindParameter(f"key_{n}") for n in range(places)])
         query = select(*self.statements.columns_of(ds_record)).where(t.scope == BindParameter("scope"), keys)
-        return self.hinted(query, ds_record, "ds_record_key").where(is_alive(ds_record))
+        return self.hinted(query, ds_record, "ds_record_key").where(is_seen(ds_record))
 
     async def write(
         self, connection: DriverConnection, changes: Changes, ticket: Ticket, *, inside: bool

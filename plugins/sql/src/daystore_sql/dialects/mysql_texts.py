@@ -20,13 +20,17 @@ __all__ = [
     "chunks",
     "compound",
     "delete_entries",
+    "delete_marks",
     "delete_records",
     "filled",
     "find",
     "insert_entries",
     "insert_record",
     "note",
+    "prepare_record",
+    "prepare_records",
     "put_records",
+    "release_records",
     "update_record",
 ]
 
@@ -87,9 +91,9 @@ def _sized(rows: list[T], weights: list[int]) -> Iterator[list[T]]:
 
 @cache
 def find(places: int) -> str:
-    """Parameters: scope, keys. Columns: key, id, version, created_at, expires_at, fields. Locks what it finds."""
+    """Parameters: scope, keys. Columns: key, id, version, created_at, expires_at, fields, intent. Locks them."""
     return (
-        "SELECT `key`, id, version, created_at, expires_at, fields "  # noqa: S608
+        "SELECT `key`, id, version, created_at, expires_at, fields, intent "  # noqa: S608
         "FROM ds_record FORCE INDEX (ds_record_key) "
         f"WHERE scope = ? AND `key` IN ({_places(places)}) ORDER BY `key` FOR UPDATE"
     )
@@ -114,13 +118,34 @@ def put_records(places: int, *, is_mariadb: bool) -> str:
 
     Counts 1 for a record that was not there, 2 for one that was, and nothing for one that is the same.
     """
+    return _put_rows(places, _CHANGED, is_mariadb=is_mariadb)
+
+
+@cache
+def prepare_records(places: int, *, is_mariadb: bool) -> str:
+    """Parameters: records, in the order of the table. What is there takes the intent. Counts alike."""
+    return _put_rows(places, ("intent",), is_mariadb=is_mariadb)
+
+
+def _put_rows(places: int, changed: Sequence[str], *, is_mariadb: bool) -> str:
     alias, new = ("", "VALUES({})") if is_mariadb else (" AS new", "new.{}")
-    changes = ", ".join(f"{name} = {new.format(name)}" for name in _CHANGED)
+    changes = ", ".join(f"{name} = {new.format(name)}" for name in changed)
     return (
         f"INSERT INTO ds_record ({', '.join(_RECORD)}) "  # noqa: S608
         f"VALUES {_rows(places, len(_RECORD))}{alias} "
         f"ON DUPLICATE KEY UPDATE {changes}"
     )
+
+
+def prepare_record() -> str:
+    """Parameters: intent, id."""
+    return "UPDATE ds_record SET intent = ? WHERE id = ?"
+
+
+@cache
+def release_records(places: int) -> str:
+    """Parameters: ids. Removes the intents."""
+    return f"UPDATE ds_record FORCE INDEX (PRIMARY) SET intent = NULL WHERE id IN ({_places(places)})"  # noqa: S608
 
 
 @cache
@@ -145,6 +170,15 @@ def insert_entries(places: int) -> str:
 def delete_entries(places: int) -> str:
     """Parameters: ids of records, all of whose entries are deleted."""
     return f"DELETE f FROM ds_field AS f FORCE INDEX (PRIMARY) WHERE f.record IN ({_places(places)})"
+
+
+@cache
+def delete_marks(places: int) -> str:
+    """Parameters: ids of records, whose entries that stand for intents are deleted."""
+    return (
+        "DELETE f FROM ds_field AS f FORCE INDEX (PRIMARY) "
+        f"WHERE f.record IN ({_places(places)}) AND f.field < 0"
+    )
 
 
 def note() -> str:

@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.engine import Dialect as SQLAlchemyDialect
 
-from daystore.abc import Instant
+from daystore.abc import Holds, Instant
 from daystore.abc.evaluate import exact_sum
 from daystore.errors import DaystoreError
 from daystore_sql.dialects import postgresql_errors
@@ -201,7 +201,7 @@ class PostgreSQLDialect(NetworkDialect):
         if not rows or rows[0][0] is None:
             return None
         outcome = rows[0][0].decode()
-        missed = [change for change, digit in zip(changes.items, outcome, strict=True) if digit == "1"]
+        missed = [change for change, digit in zip(changes.items, outcome, strict=True) if digit in _MISSED]
         currents: list[bytes | None] = []
         if missed:
             places = ([change.scope for change in missed], [change.key for change in missed], changes.now)
@@ -236,7 +236,7 @@ def _of_digits(function: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 # --- Writes --------------------------------------------------------------------------------------------------
 
-_KINDS = {"put": 1, "delete": 2, "check": 0}
+_KINDS = {"check": 0, "put": 1, "delete": 2, "prepare": 128, "release": 128}
 
 
 def _parameters(changes: Changes, ticket: Ticket) -> tuple[object, ...]:
@@ -249,10 +249,13 @@ def _parameters(changes: Changes, ticket: Ticket) -> tuple[object, ...]:
     values: list[tuple[int | None, float | None]] = []
     for n, change in enumerate(items, 1):
         expect, mode = change.expect, _KINDS[change.kind]
-        mode |= 16 * change.keeps | 32 * (holds_places and change.kind != "put")
+        mode |= 16 * change.keeps | 32 * (holds_places and change.kind in ("check", "delete"))
         if isinstance(expect, str):
             expected.append(expect.encode("utf-8", "surrogatepass"))
             mode |= 8
+        elif isinstance(expect, Holds):
+            expected.append(expect.transaction)
+            mode |= 64
         else:
             expected.append(None)
             mode |= 4 * (expect.value == "absent")
@@ -293,14 +296,15 @@ def _brief(column: list[Any]) -> list[Any]:
     return column if any(cell is not None for cell in column) else []
 
 
-_DIGITS = {digit: Verdict(digit >= "2", digit in "13") for digit in "0123"}
+_DIGITS = {chr(mark): Verdict.of_mark(mark) for mark in range(ord("0"), ord("8"))}
+_MISSED = frozenset(digit for digit, verdict in _DIGITS.items() if verdict.existed and not verdict.done)
 
 
 def _verdicts(outcome: str, currents: Iterator[bytes | None]) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for digit in outcome:
         verdict = _DIGITS[digit]
-        if digit == "1":
+        if digit in _MISSED:
             current = next(currents, None)
             verdict = verdict._replace(current=None if current is None else current.decode())
         verdicts.append(verdict)

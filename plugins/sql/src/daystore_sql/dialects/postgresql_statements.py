@@ -19,7 +19,11 @@ the statement fails as a whole, by a division by zero. An atomic batch that depe
 changes something, leaves a row there that has expired already, so that two such batches meet.
 
 In ``modes`` each operation has one byte: 1 put, 2 delete, 4 expects absence, 8 expects a version, 16 keeps the
-expiry, 32 holds the place of what is absent.
+expiry, 32 holds the place of what is absent, 64 expects the intent of a transaction, 128 sets the intent, or
+removes it without one. What an earlier attempt has done ``stands``: it is to be altered no more.
+
+The digit of an outcome is the sum of 1 if there was a live record, 2 if the operation was done, and 4 if an intent
+was in its way.
 """
 
 from __future__ import annotations
@@ -39,12 +43,14 @@ _RECORD = "key, value, version, created_at, updated_at, expires_at, meta, fields
 
 GET = f"""
 SELECT {_RECORD} FROM ds_record
-WHERE scope = $1::bigint AND key = $2::bytea AND (expires_at IS NULL OR expires_at > $3::bigint)
+WHERE scope = $1::bigint AND key = $2::bytea
+  AND (expires_at IS NULL OR expires_at > $3::bigint OR intent IS NOT NULL)
 """  # noqa: S608 -- constants
 
 GET_MANY = f"""
 SELECT {_RECORD} FROM ds_record
-WHERE scope = $1::bigint AND key = ANY($2::bytea[]) AND (expires_at IS NULL OR expires_at > $3::bigint)
+WHERE scope = $1::bigint AND key = ANY($2::bytea[])
+  AND (expires_at IS NULL OR expires_at > $3::bigint OR intent IS NOT NULL)
 """  # noqa: S608 -- constants
 
 LOCK = f"SELECT pg_advisory_xact_lock({LOCKS} + scope) FROM unnest($1::bigint[]) AS scope"  # noqa: S608
@@ -62,18 +68,19 @@ WITH shared AS MATERIALIZED (
   WHERE (SELECT count(*) FROM shared) >= 0
 ), judged AS MATERIALIZED (
   SELECT w.*, r.id AS old, CASE WHEN h.misses THEN s.version ELSE r.version END AS current,
-    r.created_at AS born, r.expires_at AS due, l.live, l.holds,
-    l.holds AND (w.mode & 1 > 0 OR w.mode & 2 > 0 AND r.id IS NOT NULL) AS alters,
+    r.created_at AS born, r.expires_at AS due, l.live, l.waits, l.holds OR l.stands AS holds,
+    l.holds AND (w.mode & 129 > 0 OR w.mode & 2 > 0 AND r.id IS NOT NULL) AS alters,
     l.holds AND r.id IS NOT NULL AND (w.mode & 2 > 0 OR w.mode & 1 > 0 AND r.fields IS DISTINCT FROM w.fields)
       AS moves,
     CASE
       WHEN r.id IS NOT NULL THEN r.id
-      WHEN l.holds AND w.mode & 33 > 0 THEN nextval('ds_record_id_seq')
+      WHEN l.holds AND w.mode & 161 > 0 THEN nextval('ds_record_id_seq')
     END AS id,
-    r.id IS NOT NULL AND r.version <> s.version AS changed
+    l.holds AND r.id IS NULL AND w.mode & 161 > 0 AS fresh,
+    r.id IS NOT NULL AND (r.version <> s.version OR r.intent IS DISTINCT FROM s.intent) AS changed
   FROM want w
   LEFT JOIN LATERAL (
-    SELECT s.id, s.version, s.expires_at IS NULL OR s.expires_at > $19::bigint AS live
+    SELECT s.id, s.version, s.intent, s.expires_at IS NULL OR s.expires_at > $19::bigint AS live
     FROM ds_record s WHERE s.scope = w.scope AND s.key = w.key
     OFFSET 0
   ) s ON true
@@ -85,27 +92,32 @@ WITH shared AS MATERIALIZED (
     END AS misses
   ) h
   LEFT JOIN LATERAL (
-    SELECT r.id, r.version, r.created_at, r.expires_at, r.fields FROM ds_record r
+    SELECT r.id, r.version, r.created_at, r.expires_at, r.fields, r.intent FROM ds_record r
     WHERE r.id = s.id AND NOT h.misses
     FOR UPDATE
   ) r ON true
   CROSS JOIN LATERAL (
     SELECT n.live, CASE
-      WHEN h.misses THEN false
+      WHEN w.mode & 64 > 0 THEN coalesce(substr(n.intent, 1, 16) = w.expected, false)
+      WHEN h.misses OR n.intent IS NOT NULL THEN false
       WHEN w.mode & 4 > 0 THEN NOT n.live
       WHEN w.mode & 8 > 0 THEN n.live AND r.version = w.expected
       ELSE true
-    END AS holds
+    END AS holds, CASE
+      WHEN w.mode & 64 = 0 THEN w.mode & 128 > 0 AND n.intent IS NOT DISTINCT FROM w.intent
+      ELSE w.mode & 1 > 0 AND n.live AND r.version = w.version
+        AND substr(n.intent, 1, 16) IS DISTINCT FROM w.expected
+    END AS stands, w.mode & 64 = 0 AND n.intent IS NOT NULL
+      AND NOT (w.mode & 128 > 0 AND n.intent IS NOT DISTINCT FROM w.intent) AS waits
     FROM (SELECT CASE
       WHEN h.misses THEN s.live
       ELSE r.id IS NOT NULL AND (r.expires_at IS NULL OR r.expires_at > $19::bigint)
-    END AS live) n
+    END AS live, CASE WHEN h.misses THEN s.intent ELSE r.intent END AS intent) n
   ) l
 ), verdict AS MATERIALIZED (
-  SELECT string_agg(CASE WHEN holds THEN CASE WHEN live THEN '3' ELSE '2' END
-      WHEN live THEN '1' ELSE '0' END, '' ORDER BY n) AS outcome,
+  SELECT string_agg((live::int + 2 * holds::int + 4 * waits::int)::text, '' ORDER BY n) AS outcome,
     array_agg(current ORDER BY n) FILTER (WHERE live AND NOT holds) AS currents,
-    count(*) FILTER (WHERE holds AND old IS NULL AND mode & 33 > 0) AS fresh,
+    count(*) FILTER (WHERE fresh) AS fresh,
     coalesce(bool_or(changed AND moves) OR bool_or(changed) AND bool_and(holds) AND NOT bool_or(alters), false)
       AS stale,
     extract(epoch FROM clock_timestamp()) * 1000000 > $20::bigint AS late,
@@ -127,22 +139,25 @@ WITH shared AS MATERIALIZED (
   WHERE j.moves AND f.record = j.old AND (j.mode & 2 > 0 OR NOT EXISTS (
     SELECT 1 FROM entry e WHERE e.n = j.n AND e.field = f.field AND e.sort_key = f.sort_key))
 ), deleted AS (
-  DELETE FROM ds_record r USING judged j, go WHERE j.holds AND j.mode & 2 > 0 AND r.id = j.old
+  DELETE FROM ds_record r USING judged j, go WHERE j.alters AND j.mode & 2 > 0 AND r.id = j.old
 ), updated AS (
   UPDATE ds_record r SET
     shape = j.shape, version = j.version, updated_at = $19::bigint, meta = j.meta, fields = j.fields,
-    intent = j.intent, value = j.value,
+    intent = NULL, value = j.value,
     created_at = CASE WHEN j.live THEN j.born ELSE $19::bigint END,
     expires_at = CASE WHEN j.mode & 16 = 0 THEN j.expires_at WHEN j.live THEN j.due END
   FROM judged j, go
-  WHERE j.holds AND j.mode & 1 > 0 AND r.id = j.old
+  WHERE j.alters AND j.mode & 1 > 0 AND r.id = j.old
+), marked AS (
+  UPDATE ds_record r SET intent = j.intent FROM judged j, go
+  WHERE j.alters AND j.mode & 128 > 0 AND r.id = j.old
 ), inserted AS (
   INSERT INTO ds_record
     (id, scope, key, shape, version, created_at, updated_at, expires_at, meta, fields, intent, value)
   SELECT j.id, j.scope, j.key, j.shape, j.version, b.born, b.born,
-    CASE WHEN j.mode & 32 > 0 THEN 0 ELSE j.expires_at END, j.meta, j.fields, j.intent, j.value
-  FROM judged j, go, LATERAL (SELECT CASE WHEN j.mode & 32 > 0 THEN 0 ELSE $19::bigint END AS born) b
-  WHERE j.holds AND j.old IS NULL AND j.mode & 33 > 0
+    CASE WHEN j.mode & 160 > 0 THEN 0 ELSE j.expires_at END, j.meta, j.fields, j.intent, j.value
+  FROM judged j, go, LATERAL (SELECT CASE WHEN j.mode & 160 > 0 THEN 0 ELSE $19::bigint END AS born) b
+  WHERE j.fresh
   ORDER BY j.n
   ON CONFLICT (scope, key) DO NOTHING
   RETURNING 1
@@ -150,7 +165,7 @@ WITH shared AS MATERIALIZED (
   INSERT INTO ds_field (record, field, sort_key, key, whole, real)
   SELECT j.id, e.field, e.sort_key, j.key, e.whole, e.real
   FROM entry e JOIN judged j ON j.n = e.n, go
-  WHERE j.mode & 1 > 0 AND j.holds AND (j.old IS NULL OR j.moves)
+  WHERE j.mode & 1 > 0 AND j.alters AND (j.old IS NULL OR j.moves)
   ON CONFLICT DO NOTHING
 )
 SELECT v.outcome, v.currents, v.stale, v.late, g.went > 0 OR NOT (v.agreed AND v.changes) AS done,
@@ -173,7 +188,7 @@ WHERE r.expires_at IS NULL OR r.expires_at > $3::bigint
 
 SWEEP = """
 WITH held AS MATERIALIZED (
-  SELECT r.id, r.version = s.version AS same
+  SELECT r.id, r.version = s.version AND r.intent IS NULL AS same
   FROM ds_record s JOIN ds_record r ON r.id = s.id
   WHERE s.expires_at <= $1::bigint AND s.intent IS NULL
   ORDER BY s.expires_at LIMIT $2::bigint FOR UPDATE OF r SKIP LOCKED

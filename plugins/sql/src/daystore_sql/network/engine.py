@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy.util.concurrency import await_only
 
-from daystore.abc import ABSENT, Clock, Health, Instant, Outcome, Record, WriteBatch
+from daystore.abc import Clock, Health, Instant, Outcome, Record, WriteBatch
 from daystore.errors import DaystoreError, OutcomeUnknown, StoreClosed
 from daystore_sql.catalog import Known
 from daystore_sql.config import SQLConfig
@@ -20,15 +20,15 @@ from daystore_sql.dialects.network import NetworkDialect, ServerFacts
 from daystore_sql.errors import BACKEND, unavailable
 from daystore_sql.layout import prepare
 from daystore_sql.network.bridge import BridgedConnection, bridged
-from daystore_sql.network.changes import Change, Changes, Stale, Ticket, TooLate, Verdict
+from daystore_sql.network.changes import Change, Changes, Stale, Ticket, TooLate, Verdict, verdict_of
 from daystore_sql.network.driver import Driver, DriverConnection, DriverFailure, Lost, Refused
-from daystore_sql.network.planning import Unknown, knowing, outcomes_of, plan
+from daystore_sql.network.planning import if_known, knowing, outcomes_of, plan
 from daystore_sql.network.pool import Pool
 from daystore_sql.network.session import LoneSession, NeedsSnapshot, Outdated
 from daystore_sql.records import record_of
 from daystore_sql.session import Session, check_health
 from daystore_sql.sweeping import SWEPT_AT_ONCE
-from daystore_sql.writing import check_query
+from daystore_sql.writing import check_queries
 
 __all__ = ["NetworkEngine"]
 
@@ -160,9 +160,8 @@ class NetworkEngine:
 
     async def read_records(self, collection: str, keys: Sequence[str]) -> list[Record | None]:
         """Read records by key, with one statement."""
-        try:
-            names = self._knowing.catalog.collection(collection)
-        except Unknown:
+        names = if_known(self._knowing.catalog.collection, collection)
+        if names is None:
             names = await self.ask_writer("read", lambda session: session.catalog.collection(collection))
         if names is None:
             return [None] * len(keys)
@@ -245,10 +244,10 @@ class NetworkEngine:
 
     async def write(self, batch: WriteBatch) -> list[Outcome]:
         """Apply a batch."""
-        try:
-            changes, scopes = plan(self._knowing, batch)
-        except Unknown:  # look up the names, and add those that are new
-            changes, scopes = await self.ask_writer("write", plan, batch)
+        planned = if_known(plan, self._knowing, batch)
+        if planned is None:  # look up the names, and add those that are new
+            planned = await self.ask_writer("write", plan, batch)
+        changes, scopes = planned
         if batch.atomic and all(change.kind == "check" for change in changes):
             return outcomes_of(batch, changes, await self._judged(batch, changes))
         if self._given_up:
@@ -322,8 +321,7 @@ class NetworkEngine:
         try:
             await self._dialect.lock_queries(connection, scopes)
             session = self._session(connection)
-            for check in batch.queries:
-                await bridged(check_query, session, check, changes.now)
+            await bridged(check_queries, session, batch, changes.now)
             verdicts = await self._dialect.write(connection, changes, ticket, inside=True)
             kept = all(verdict.done for verdict in verdicts)
         except (DaystoreError, Stale, TooLate, Refused):
@@ -341,25 +339,15 @@ class NetworkEngine:
     ) -> list[Verdict]:
         session, now = self._session(connection), self._clock()
         scopes = {item.scope for item in items}
-        found: dict[tuple[int, bytes], str] = {}
+        found: dict[tuple[int, bytes], Record] = {}
         with session.snapshot() if batch.queries or len(scopes) > 1 else nullcontext():
-            for check in batch.queries:
-                check_query(session, check, now)
+            if batch.queries:
+                check_queries(session, batch, now)
             for scope in scopes:
                 keys = [item.key.decode() for item in items if item.scope == scope]
                 rows = await_only(self._dialect.read(connection, scope, keys, now))
-                found.update(
-                    {(scope, record.key.encode()): record.version for record in map(record_of, rows)}
-                )
-        currents = [found.get((item.scope, item.key)) for item in items]
-        return [
-            Verdict(
-                current is None if item.expect is ABSENT else current == item.expect,
-                current is not None,
-                current,
-            )
-            for item, current in zip(items, currents, strict=True)
-        ]
+                found.update({(scope, record.key.encode()): record for record in map(record_of, rows)})
+        return [_verdict(item, found.get((item.scope, item.key)), now) for item in items]
 
     async def _looked(
         self, changes: Changes, ticket: Ticket, deadline: float, cause: BaseException
@@ -426,6 +414,11 @@ class _Backoff:
         await asyncio.sleep(random.uniform(0, self._most))  # noqa: S311 -- nobody gains by guessing it
         self._most = min(self._most * 1.5, LAST_BACKOFF)
         return asyncio.get_running_loop().time() < self._deadline
+
+
+def _verdict(item: Change, record: Record | None, now: Instant) -> Verdict:
+    current = record.version if record is not None and record.is_alive(now) else None
+    return verdict_of(item, current, None if record is None else record.intent)
 
 
 def _prepare(session: Session) -> None:

@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Never
+from collections.abc import Callable, Sequence
+from typing import Final, Never, TypeVar
 
-from daystore.abc import KEEP, Clock, Delete, Outcome, Put, WriteBatch
+from daystore.abc import KEEP, Check, Clock, Delete, Outcome, Prepare, Put, Release, WriteBatch
 from daystore.abc.record import Operation
-from daystore.errors import VersionConflict
 from daystore_sql.catalog import Known
 from daystore_sql.dialects.network import NetworkDialect
 from daystore_sql.encoding import index_entries, pack_fields
-from daystore_sql.errors import BACKEND
-from daystore_sql.network.changes import Change, Verdict
+from daystore_sql.judging import conflict_of
+from daystore_sql.network.changes import Change, Kind, Verdict
 from daystore_sql.records import pack_meta
 from daystore_sql.session import Session
 from daystore_sql.writing import indexed
 
-__all__ = ["Unknown", "knowing", "outcomes_of", "plan"]
+__all__ = ["if_known", "knowing", "outcomes_of", "plan"]
+
+T = TypeVar("T")
+
+_KINDS: Final[dict[type, Kind]] = {Check: "check", Delete: "delete", Release: "release"}
 
 
-class Unknown(Exception):
-    """There are names that the engine does not know: `plan` adds them on a session with a connection."""
+class _Unknown(Exception):
+    """There are names that the engine does not know."""
 
 
 class _Nowhere:
     """In place of a connection, where nothing but what is known is to be used."""
 
     def execute(self, text: str, parameters: Sequence[object] = (), /) -> Never:
-        raise Unknown
+        raise _Unknown
 
     def executemany(self, text: str, rows: Sequence[Sequence[object]], /) -> Never:
-        raise Unknown
+        raise _Unknown
 
     def rollback(self) -> None: ...
 
@@ -39,8 +42,20 @@ class _Nowhere:
 
 
 def knowing(dialect: NetworkDialect, namespace: str, clock: Clock, known: Known) -> Session:
-    """Make a session that asks nobody; what it would have to ask is `Unknown`."""
+    """Make a session that asks nobody, for `if_known`."""
     return Session(dialect, _Nowhere(), namespace, clock, known)
+
+
+def if_known(work: Callable[..., T], *arguments: object) -> T | None:
+    """Do something on a session that `knowing` has made; return ``None`` if it would have to ask the server.
+
+    What is done instead is not done while an exception is handled: the errors that it may meet have nothing to do
+    with that, and would tell of it as their context.
+    """
+    try:
+        return work(*arguments)
+    except _Unknown:
+        return None
 
 
 def plan(session: Session, batch: WriteBatch) -> tuple[list[Change], list[int]]:
@@ -48,9 +63,6 @@ def plan(session: Session, batch: WriteBatch) -> tuple[list[Change], list[int]]:
 
     Returns:
         The operations in the order in which their rows are locked, and the collections that are queried, in order.
-
-    Raises:
-        Unknown: If the session knows nothing but what is known, and a name is not.
     """
     changes = [_change(session, place, operation) for place, operation in enumerate(batch.operations)]
     if len(changes) > 1:
@@ -62,9 +74,11 @@ def plan(session: Session, batch: WriteBatch) -> tuple[list[Change], list[int]]:
 def _change(session: Session, place: int, operation: Operation) -> Change:
     names = session.catalog.added(operation.collection)
     key = operation.key.encode()
+    if type(operation) is Prepare:
+        shape, intent = names.added_shape({}), operation.intent
+        return Change(place, names.scope, key, "prepare", operation.expect, shape=shape, intent=intent)
     if type(operation) is not Put:
-        kind = "delete" if type(operation) is Delete else "check"
-        return Change(place, names.scope, key, kind, operation.expect)  # type: ignore[arg-type]
+        return Change(place, names.scope, key, _KINDS[type(operation)], operation.expect)
     fields = indexed(operation.fields)
     expires_at = operation.expires_at
     return Change(
@@ -79,9 +93,10 @@ def _change(session: Session, place: int, operation: Operation) -> Change:
         operation.version.encode(),
         pack_meta(operation),
         pack_fields(operation.fields) if operation.fields else None,
-        operation.intent,
-        operation.value,
-        index_entries([(names.added_field(name), value) for name, value in fields.items()]) if fields else {},
+        value=operation.value,
+        entries=index_entries([(names.added_field(name), value) for name, value in fields.items()])
+        if fields
+        else {},
     )
 
 
@@ -100,20 +115,10 @@ def outcomes_of(batch: WriteBatch, changes: Sequence[Change], verdicts: Sequence
             version = operation.version if type(operation) is Put else None
             outcomes[place] = Outcome(version, verdict.existed)
         else:
-            outcomes[place] = Outcome(None, False, _conflict(operation, place, verdict))
+            error = conflict_of(operation, place, verdict.current, prepared=verdict.prepared)
+            outcomes[place] = Outcome(None, False, error)
     if batch.atomic:
         for outcome in outcomes:
             if outcome.error is not None:
                 raise outcome.error
     return outcomes
-
-
-def _conflict(operation: Operation, index: int, verdict: Verdict) -> VersionConflict:
-    return VersionConflict(
-        key=operation.key,
-        collection=operation.collection,
-        current=verdict.current,
-        index=index,
-        backend=BACKEND,
-        operation="write",
-    )

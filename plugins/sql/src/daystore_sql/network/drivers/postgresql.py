@@ -34,11 +34,11 @@ class PostgreSQLDriver(ABC):
     """Connects, and finds out the first time whether there is a pooler in between.
 
     Behind a pooler that gives a client another server for each transaction, nothing of a session lasts: neither
-    run-time parameters nor prepared statements.
+    run-time parameters nor, unless the pooler sees to it, prepared statements.
 
     Args:
         dsn: Where the server is and who asks.
-        prepared: Whether prepared statements last. ``None``: where there is no pooler.
+        prepared: Whether prepared statements last. ``None``: it is found out.
     """
 
     def __init__(self, dsn: str, *, prepared: bool | None) -> None:
@@ -54,7 +54,9 @@ class PostgreSQLDriver(ABC):
                 return connection
         if self._direct:
             return await self._connect(SETTINGS, prepared=self._prepared is not False)
-        return await self._connect({}, prepared=self._prepared is True)
+        if self._prepared is None:
+            return await self._first_behind()
+        return await self._connect({}, prepared=self._prepared)
 
     async def _first(self) -> ServerConnection | None:
         try:
@@ -74,11 +76,36 @@ class PostgreSQLDriver(ABC):
         connection.abort()
         return None
 
+    async def _first_behind(self) -> ServerConnection:
+        connection = await self._connect({}, prepared=True)
+        try:
+            self._prepared = await _keeps_statements(connection)
+        except BaseException:
+            connection.abort()
+            raise
+        if self._prepared:
+            return connection
+        connection.abort()  # amid the transaction: the pooler ends that of the server, and the statement with it
+        return await self._connect({}, prepared=False)
+
     @abstractmethod
     async def _connect(self, settings: Mapping[str, str], *, prepared: bool) -> ServerConnection:
         """Connect with some run-time parameters, with or without prepared statements that last."""
 
 
+async def _keeps_statements(connection: ServerConnection) -> bool:
+    """Tell whether a pooler makes prepared statements last: PgBouncer gives them names of its own then."""
+    await connection.fetch("BEGIN")
+    try:
+        ((keeps,),) = await connection.fetch(RENAMED)
+    except Refused:  # somebody else has left a statement of this name on the server
+        return False
+    if keeps:
+        await connection.fetch("COMMIT")
+    return bool(keeps)
+
+
+RENAMED: Final = "SELECT count(*) > 0 FROM pg_prepared_statements WHERE starts_with(name, 'PGBOUNCER_')"
 UNKNOWN_PARAMETER: Final = "08P01"
 
 

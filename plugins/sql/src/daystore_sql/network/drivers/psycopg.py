@@ -106,7 +106,9 @@ class PsycopgConnection:
         self._is_busy = True  # and stays so if this is cancelled, or fails
         try:
             cursor = self._connection.cursor(binary=True)
-            await cursor.execute(text, [_sized(parameter) for parameter in parameters] or None)
+            prepare = False if text.startswith(("BEGIN", "COMMIT", "ROLLBACK")) else None
+            values = [_sized(parameter) for parameter in parameters]
+            await cursor.execute(text, values or None, prepare=prepare)
             rows: Sequence[Row] = await cursor.fetchall() if cursor.description is not None else ()
         except psycopg.Error as error:
             code = error.sqlstate or ""
