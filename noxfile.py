@@ -20,7 +20,9 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 # Directory of each distribution, and the package in it, in the order in which they depend on each other.
 DISTRIBUTIONS = {
     "core": "daystore",
+    "plugins/mongo": "daystore_mongo",
     "plugins/redis": "daystore_redis",
+    "plugins/s3": "daystore_s3",
     "plugins/sql": "daystore_sql",
     "compliance-tests": "daystore_compliance",
 }
@@ -33,7 +35,16 @@ EDITABLE = [directory + EXTRAS.get(directory, "") for directory in DISTRIBUTIONS
 # What the suite certifies here; `wire` is its own reference, reached through a network that it can break.
 EMBEDDED = ["memory", "sql", "sql-durable", "sql-memory", "wire"]
 # What it certifies on servers that it starts itself.
-SERVED = ["redis", "redis-cluster", "valkey", "mariadb"]
+SERVED = [
+    "redis",
+    "redis-durable",
+    "redis-cluster",
+    "redis-shards",
+    "valkey",
+    "mariadb",
+    "postgresql",
+    "postgresql-psycopg",
+]
 BACKENDS = [*EMBEDDED, *SERVED]
 NO_SERVER = 3  # how `daystore certify` ends where it cannot open the backend
 LOCK = "requirements.txt"
@@ -142,6 +153,17 @@ def selftest(session: nox.Session) -> None:
     """Put the suite on trial: every mutant found out by the cases named for it; `-- --quick` for one a case."""
     install(session, "test")
     session.run("daystore", "selftest", *(session.posargs or ["--seeds", "1"]))
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """Run the coordinated commit in simulated worlds: `nox -s simulate -- --seeds N`, or the mistakes it finds."""
+    install(session, "test")
+    if session.posargs:
+        session.run("daystore", "simulate", *session.posargs)
+    else:
+        session.run("daystore", "simulate")
+        session.run("daystore", "simulate", "--mutants")
 
 
 @nox.session

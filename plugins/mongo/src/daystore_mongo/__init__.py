@@ -1,0 +1,1 @@
+"""MongoDB backend of daystore: one server, a replica set, or a sharded cluster."""

@@ -1,0 +1,183 @@
+"""The targets of the compliance suite."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any, ClassVar, Self, cast
+from urllib.parse import urlsplit
+
+import boto3
+import orjson
+from botocore.config import Config
+
+from daystore.abc import Clock, StorageAdapter
+from daystore_compliance.services import LocalProcess, Service, ServiceTarget
+from daystore_compliance.target import Raw
+from daystore_s3.adapter import S3Adapter
+from daystore_s3.objects import holds_record
+from daystore_s3.opening import LAYOUT
+from daystore_s3.urls import locate
+
+__all__ = ["MinioTarget", "MotoTarget", "S3Target"]
+
+USER, PASSWORD = "daystore", "swordfish-4711"  # of servers that only the suite starts
+BUCKET = "daystore-test"
+URL = f"s3://{USER}:{PASSWORD}@{BUCKET}?endpoint_url=http://127.0.0.1:{{port}}"
+
+
+@contextmanager
+def client_of(url: str) -> Iterator[Any]:
+    """Return a client of the server of a URL."""
+    location = locate(url.partition("&daystore_")[0])
+    client: Any = boto3.client(
+        "s3",
+        endpoint_url=location.endpoint_url,
+        region_name=location.region or "us-east-1",
+        aws_access_key_id=location.access_key,
+        aws_secret_access_key=location.secret_key,
+        config=Config(
+            connect_timeout=2,
+            read_timeout=5,
+            retries={"total_max_attempts": 1},
+            s3={"addressing_style": "path"},
+        ),
+    )
+    with closing(client):
+        yield client
+
+
+def _probe(url: str) -> None:
+    bucket = locate(url.partition("&daystore_")[0]).bucket
+    with client_of(url) as client:
+        if bucket not in [found["Name"] for found in client.list_buckets()["Buckets"]]:
+            client.create_bucket(Bucket=bucket)
+
+
+_VERSITYGW = ("versitygw", "--keep-alive", "--access", USER, "--secret", PASSWORD, "--port")
+VERSITYGW = Service(
+    name="versitygw",
+    image="versity/versitygw:v1.8.0",
+    build="versitygw",
+    port=7070,
+    url=URL,
+    probe=_probe,
+    arguments=(*_VERSITYGW[1:], ":7070", "posix", "/data"),
+    local=LocalProcess(
+        (*_VERSITYGW, "127.0.0.1:{port}", "posix", "{directory}/data"),
+        prepare=(("mkdir", "data"),),
+        install="go install github.com/versity/versitygw/cmd/versitygw@v1.8.0",
+    ),
+)
+MINIO = Service(
+    name="minio",
+    image="minio/minio:latest",
+    build="minio",
+    port=9000,
+    url=URL,
+    probe=_probe,
+    arguments=("server", "/data", "--address", ":9000"),
+    environment={"MINIO_ROOT_USER": USER, "MINIO_ROOT_PASSWORD": PASSWORD},
+    local=LocalProcess(
+        (
+            *("env", f"MINIO_ROOT_USER={USER}", f"MINIO_ROOT_PASSWORD={PASSWORD}"),
+            *("minio", "server", "{directory}/data", "--address", "127.0.0.1:{port}"),
+        ),
+        install="go install github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c",
+    ),
+)
+MOTO = Service(
+    name="moto",
+    image="",
+    url=URL,
+    probe=_probe,
+    local=LocalProcess(
+        (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "{port}"),
+        install="pip install 'moto[server]'",
+    ),
+)
+
+
+class S3Target(ServiceTarget):
+    """VersityGW: one server, whose data go with it; it enforces conditions also when an object is deleted."""
+
+    name = "s3"
+    service: ClassVar[Service] = VERSITYGW
+    hooks: frozenset[str] = frozenset(
+        {"crash", "fresh", "future", "process", "proxy", "raw", "reopen", "second"}
+    )
+    options: ClassVar[dict[str, Any]] = {}
+
+    def adapter(self, url: str, namespace: str, clock: Clock) -> StorageAdapter:
+        """Return a closed adapter."""
+        return S3Adapter.from_url(url, namespace=namespace, clock=clock, **self.options)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the server, which the URL names in its parameters."""
+        parts = urlsplit(locate(self.url).endpoint_url or "")
+        return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+    def at(self, host: str, port: int) -> Self:
+        """Return this target, with its server reached at another address."""
+        other = super().at(host, port)
+        ours, theirs = (f"{h}:{p}" for h, p in (self.address, (host, port)))
+        other._reach(self.url.replace(f"//{ours}", f"//{theirs}"))
+        return other
+
+    async def raw(self, adapter: StorageAdapter) -> Raw:
+        """Count what is kept of records and beside them.
+
+        Tombstones, which fence off late requests, do not count, and a deadline does only where its record is gone.
+        """
+        return await asyncio.to_thread(self._count, cast("S3Adapter", adapter))
+
+    def _count(self, adapter: S3Adapter) -> Raw:
+        root = adapter.places.root
+        with client_of(self.url) as client:
+            pages = client.get_paginator("list_objects_v2").paginate(
+                Bucket=adapter.location.bucket, Prefix=root
+            )
+            sizes = {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
+        there = {name for name, size in sizes.items() if name.startswith(f"{root}r/") and holds_record(size)}
+        beside = [name for name in sizes if name[len(root) :].partition("/")[0] in ("f", "i", "s")]
+        return Raw(len(there), sum(_record_of(root, name) not in there for name in beside))
+
+    def from_the_future(self) -> Callable[[], None]:
+        """Stamp every namespace with a layout that is still to come."""
+        self._stamp(9999)
+        return lambda: self._stamp(LAYOUT)
+
+    def _stamp(self, layout: int) -> None:
+        bucket = locate(self.url).bucket
+        with client_of(self.url) as client:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+            for item in (item for page in pages for item in page.get("Contents", ())):
+                if item["Key"].endswith("/m/layout"):
+                    with suppress(client.exceptions.NoSuchKey):
+                        body = orjson.dumps({"layout": layout})
+                        client.put_object(Bucket=bucket, Key=item["Key"], Body=body)
+
+
+def _record_of(root: str, name: str) -> str | None:
+    """Return the record whose deadline has a name; ``None`` if that is none."""
+    kind, collection, family, *rest = name[len(root) :].split("/")
+    return f"{root}r/{collection}/{'/'.join(rest[1:-1])}" if (kind, family) == ("s", "e") else None
+
+
+class MinioTarget(S3Target):
+    """MinIO: one server, whose data go with it; it ignores conditions when an object is deleted."""
+
+    name = "s3-minio"
+    service: ClassVar[Service] = MINIO
+
+
+class MotoTarget(S3Target):
+    """Moto: an imitation of AWS in memory, for what the others do not do."""
+
+    name = "s3-moto"
+    service: ClassVar[Service] = MOTO
+    hooks: frozenset[str] = S3Target.hooks - {"crash"}
+    options: ClassVar[dict[str, Any]] = {"durable": False}

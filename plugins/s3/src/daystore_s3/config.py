@@ -1,0 +1,30 @@
+"""The options of the adapter."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["S3Config"]
+
+
+class S3Config(BaseModel):
+    """Options of an S3 backend.
+
+    Attributes:
+        max_connections: Most requests at the same time, and so threads and connections; whoever wants one more
+            waits.
+        connect_timeout: Seconds that connecting may take.
+        read_timeout: Seconds that the server may be silent.
+        durable: Whether the server has what it acknowledges on its disks; it is declared as such.
+        sweep_interval: Seconds between two searches for what can be taken away.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    max_connections: int = Field(default=32, ge=1, le=1024)
+    connect_timeout: float = Field(default=5.0, gt=0, le=3600)
+    read_timeout: float = Field(default=10.0, gt=0, le=3600)
+    durable: bool = True
+    sweep_interval: float = Field(default=60.0, ge=0)

@@ -1,0 +1,102 @@
+"""How many requests each operation takes: they cost money, and time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from daystore.abc import (
+    ABSENT,
+    Aggregate,
+    Aggregation,
+    Compare,
+    FieldValue,
+    Function,
+    Op,
+    Order,
+    Prepare,
+    Put,
+    Query,
+    StorageAdapter,
+    WriteBatch,
+)
+from daystore_s3.adapter import S3Adapter
+
+Do = Callable[[StorageAdapter], Awaitable[Any]]
+
+SIZE = 40
+FIELDS: dict[str, FieldValue] = {"n": 1, "s": "x"}
+PUTS = [Put("c", f"k{n:02}", b"v", fields={"n": n, "s": "ab"[n % 2]}) for n in range(SIZE)]
+GROUPS = Aggregation({"n": Aggregate(Function.SUM, "n")}, ("s",))
+
+
+CASES: dict[str, tuple[Do, int]] = {
+    "get": (lambda a: a.get("c", "k01"), 1),
+    "get_batch": (lambda a: a.get_batch("c", [f"k{n:02}" for n in range(SIZE)]), SIZE),
+    "set, no fields": (lambda a: a.set("plain", "k", b"w"), 2),
+    "set, same fields": (lambda a: a.set("c", "same", b"w", fields=FIELDS), 2),
+    # read, note, a marker for the creation and for each field, the object, the note's end
+    "set, new": (lambda a: a.set("c", "new", b"w", fields=FIELDS), 1 + 1 + 3 + 1 + 1),
+    "delete, nothing there": (lambda a: a.delete("c", "missing"), 1),
+    # read, note, the object, all markers at once, the note's end
+    "delete": (lambda a: a.delete("c", "k01"), 5),
+    # a listing, one note for all and its end; for each its object and its markers
+    "set_batch": (
+        lambda a: a.set_batch([Put("b", f"k{n}", b"", fields=FIELDS) for n in range(SIZE)]),
+        3 + 4 * SIZE,
+    ),
+    # a listing, one note for all and its end, all markers at once; for each it is read and written
+    "delete_batch": (lambda a: a.delete_batch("c", [f"k{n:02}" for n in range(SIZE)]), 4 + 2 * SIZE),
+    "page, by key": (lambda a: a.query(Query("c", Compare("s", Op.EQ, "a"), limit=5)), 1 + 6),
+    "page, by a field": (lambda a: a.query(Query("c", Compare("n", Op.GE, 9), Order("n"), limit=5)), 1 + 6),
+    "page, descending": (
+        lambda a: a.query(Query("c", Compare("n", Op.GE, 9), Order("n", descending=True), limit=5)),
+        1 + 6,
+    ),
+    "page, by creation": (lambda a: a.query(Query("c", order=Order("created_at"), limit=5)), 2 + 6),
+    # what is in doubt is listed before and after
+    "count": (lambda a: a.count(Query("c")), 3),
+    "count, by a field": (lambda a: a.count(Query("c", Compare("s", Op.EQ, "a"))), 3),
+    "aggregate": (lambda a: a.aggregate(Query("c"), GROUPS), 5),
+    "get_batch, empty": (lambda a: a.get_batch("c", []), 0),
+    "set_batch, empty": (lambda a: a.set_batch([]), 0),
+    "explain": (lambda a: a.explain(Query("c")), 1),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_requests_of_an_operation(make: Callable[..., S3Adapter], name: str) -> None:
+    """Each operation takes so many requests."""
+    do, sent = CASES[name]
+
+    async def main() -> None:
+        async with make() as adapter:
+            await adapter.set_batch(PUTS)
+            await adapter.set("c", "same", b"v", fields=FIELDS)
+            await adapter.set("plain", "k", b"v")
+            before = adapter.requests
+            await do(adapter)
+            assert adapter.requests - before == sent
+
+    asyncio.run(main())
+
+
+def test_intents_are_found_by_listing_them(make: Callable[..., S3Adapter]) -> None:
+    """What is prepared is found by one listing, and one read for each."""
+
+    async def main() -> None:
+        async with make() as adapter:
+            await adapter.set_batch(PUTS)
+            intent = b"t" * 16
+            await adapter.write(
+                WriteBatch([Prepare("c", "k01", intent), Prepare("d", "new", intent, ABSENT)])
+            )
+            before = adapter.requests
+            found = await adapter._prepared(None)
+            assert sorted((name, record.key) for name, record in found) == [("c", "k01"), ("d", "new")]
+            assert adapter.requests - before == 3
+
+    asyncio.run(main())
