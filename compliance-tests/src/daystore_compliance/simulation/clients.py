@@ -59,10 +59,10 @@ class Client:
         keys: tuple[str, ...],
         history: list[Event],
     ) -> None:
-        self.name = name
-        self.process = process
-        self.stores = stores
-        self.history = history
+        self.name: str = name
+        self.process: Process = process
+        self.stores: Mapping[str, StorageAdapter] = stores
+        self.history: list[Event] = history
         self._cells: list[Cell] = [(store, key) for store in stores for key in keys]
         self._written = 0
 

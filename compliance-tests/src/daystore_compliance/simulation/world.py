@@ -72,8 +72,8 @@ class Process:
     """
 
     def __init__(self, world: World, *, immortal: bool = False) -> None:
-        self.world = world
-        self.immortal = immortal
+        self.world: World = world
+        self.immortal: bool = immortal
         self.dead: bool = False
         self.died: asyncio.Event = asyncio.Event()
 

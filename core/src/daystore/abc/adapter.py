@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, ParamSpec, Protocol, Self, TypeVar
 
 from daystore.abc.capabilities import EVENTUAL, STRONG, Capabilities, Consistency
 from daystore.abc.clock import Clock, system_clock
@@ -46,6 +46,9 @@ from daystore.errors import (
     RecordPrepared,
     StoreClosed,
 )
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 __all__ = ["Adapter", "Health", "StorageAdapter", "expectation"]
 
@@ -592,16 +595,27 @@ class StorageAdapter(ABC):
         levels = self.capabilities.consistency
         return Participant(
             self.name,
-            self._read,
-            self._write,
-            self._query,
-            self._prepared,
+            self._in_time("read", self._read),
+            self._in_time("write", self._write),
+            self._in_time("query", self._query),
+            self._in_time("read", self._prepared),
             self._atomic_unit,
             self.clock,
             self.one_unit,
             self.capabilities.limits.max_batch,
             STRONG if "strong" in levels else Consistency(next(iter(levels))),
         )
+
+    def _in_time(
+        self, operation: str, primitive: Callable[P, Coroutine[object, object, T]]
+    ) -> Callable[P, Coroutine[object, object, T]]:
+        """Limit the time of each request of a commit, which goes on when the time of its caller is over."""
+
+        async def limited(*args: P.args, **kwargs: P.kwargs) -> T:
+            async with self._limit(operation):
+                return await primitive(*args, **kwargs)
+
+        return limited
 
     def _limit(self, operation: str) -> AbstractAsyncContextManager[object]:
         return _UNLIMITED if self.timeout is None else _TimeLimit(self.timeout, self.name, operation)

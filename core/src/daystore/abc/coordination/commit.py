@@ -240,7 +240,7 @@ class Commit:
             if error.index is not None and error.index < len(checks):
                 raise part.conflict(checks[error.index], error) from None
             raise
-        except OutcomeUnknown as error:  # it changes nothing: all that is unknown is whether it would hold
+        except (OutcomeUnknown, OperationTimeout) as error:  # it changes nothing: would it hold?
             raise _nothing_applied(error, part.participant) from error
 
     async def _validate_checks(self, part: Part) -> None:

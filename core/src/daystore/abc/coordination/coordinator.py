@@ -40,8 +40,8 @@ class Coordinator:
         find: Callable[[str], Participant | None],
         lease: float = LEASE,
     ) -> None:
-        self.participant = participant
-        self.resolver = Resolver(find, lease)
+        self.participant: Participant = participant
+        self.resolver: Resolver = Resolver(find, lease)
         self._find = find
         self._log = StatusLog(participant)
         self._tickets: dict[bytes, Ticket] = {}

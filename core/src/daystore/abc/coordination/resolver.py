@@ -11,7 +11,7 @@ from daystore.abc.coordination.intent import Intent
 from daystore.abc.coordination.participant import Participant
 from daystore.abc.coordination.status import Status, StatusLog, StatusRecord
 from daystore.abc.record import Record, Version, WriteBatch
-from daystore.errors import BackendUnavailable, OutcomeUnknown, VersionConflict
+from daystore.errors import BackendUnavailable, OperationTimeout, OutcomeUnknown, VersionConflict
 
 __all__ = ["LEASE", "Pauses", "Resolver"]
 
@@ -48,7 +48,7 @@ class Resolver:
 
     def __init__(self, find: Callable[[str], Participant | None], lease: float = LEASE) -> None:
         self._find = find
-        self.lease = lease
+        self.lease: float = lease
         self._seen: dict[bytes, tuple[Version, float]] = {}
 
     async def resolve(self, participant: Participant, collection: str, record: Record) -> bool:
@@ -88,7 +88,7 @@ class Resolver:
         """Apply the change of an intent, or remove it. That somebody else did already is no error."""
         operation = intent.settled(collection, key, committed=committed)
         error = (await participant.write(WriteBatch((operation,))))[0].error
-        if error is not None and not isinstance(error, VersionConflict | OutcomeUnknown):
+        if error is not None and not isinstance(error, VersionConflict | OutcomeUnknown | OperationTimeout):
             raise error
 
     async def abort(self, log: StatusLog, known: StatusRecord) -> bool:
@@ -99,7 +99,7 @@ class Resolver:
         """
         try:
             await log.change(known.transaction, known.version, Status.ABORTED)
-        except (VersionConflict, OutcomeUnknown):
+        except (VersionConflict, OutcomeUnknown, OperationTimeout):
             return False
         return True
 

@@ -35,7 +35,7 @@ class Ticket:
 
     def __init__(self, log: StatusLog, lease: float) -> None:
         self.transaction: bytes = os.urandom(TRANSACTION_BYTES)
-        self.lease = lease
+        self.lease: float = lease
         self._log = log
         self._version: Version | None = None
         self._lock = asyncio.Lock()
