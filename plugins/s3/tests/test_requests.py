@@ -23,6 +23,7 @@ from daystore.abc import (
     StorageAdapter,
     WriteBatch,
 )
+from daystore.errors import VersionConflict
 from daystore_s3.adapter import S3Adapter
 
 Do = Callable[[StorageAdapter], Awaitable[Any]]
@@ -80,6 +81,36 @@ def test_requests_of_an_operation(make: Callable[..., S3Adapter], name: str) -> 
             before = adapter.requests
             await do(adapter)
             assert adapter.requests - before == sent
+
+    asyncio.run(main())
+
+
+def test_writes_that_waited_for_another_take_over_what_it_has_seen(make: Callable[..., S3Adapter]) -> None:
+    """Of many conditional writes of one key at once, the first asks twice, and the others never."""
+
+    async def main() -> None:
+        async with make() as adapter:
+            version = await adapter.set("plain", "k", b"0")
+            before = adapter.requests
+            writes = [adapter.set("plain", "k", b"1", if_version=version) for _ in range(16)]
+            ended = await asyncio.gather(*writes, return_exceptions=True)
+            assert sum(isinstance(error, VersionConflict) for error in ended) == 15
+            assert adapter.requests - before == 2
+
+    asyncio.run(main())
+
+
+def test_what_was_seen_before_a_write_was_asked_for_is_not_taken_over(make: Callable[..., S3Adapter]) -> None:
+    """A write whose version another adapter has just made succeeds, whatever its own adapter saw before."""
+
+    async def main() -> None:
+        async with make() as adapter, make() as other:
+            await adapter.set("plain", "k", b"0")
+            version = await other.set("plain", "k", b"1")
+            await adapter.set("plain", "k", b"2", if_version=version)
+            found = await other.get("plain", "k")
+            assert found is not None
+            assert found.value == b"2"
 
     asyncio.run(main())
 

@@ -171,7 +171,7 @@ class OldFieldsStay(Applies):
 class DeletesLeaveIntents(Applies):
     """A record that is deleted in the name of a transaction leaves its intent behind."""
 
-    only = Delete
+    only: ClassVar[type[Operation]] = Delete
 
     def applied(self, old: Record, record: Record | None, operation: Operation, now: Instant) -> None:
         """Leave it."""
@@ -194,7 +194,7 @@ class HeldExisted(MemoryAdapter):
 class Releases(Applies):
     """Does something else when an intent is taken back. Base of mutants, and none itself."""
 
-    only = Release
+    only: ClassVar[type[Operation]] = Release
 
 
 @mutant("intent.releases", "intent.reads[aborted]", "intent.recovers[forgotten]")

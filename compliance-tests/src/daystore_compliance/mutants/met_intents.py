@@ -195,7 +195,7 @@ class _Impatient(Coordinator):
 class ReadsDoNotWait(Coordinated):
     """A strong read by key does not wait for what is being committed."""
 
-    coordinator_class = _Impatient
+    coordinator_class: type[Coordinator] = _Impatient
 
 
 class _Patient(Coordinator):
@@ -207,7 +207,7 @@ class _Patient(Coordinator):
 class EveryReadWaits(Coordinated):
     """Every read by key waits for what is being committed."""
 
-    coordinator_class = _Patient
+    coordinator_class: type[Coordinator] = _Patient
 
 
 class _Ruthless(Resolver):
@@ -219,7 +219,7 @@ class _Ruthless(Resolver):
 class ReadersAbort(Coordinated):
     """Who meets the intent of a living transaction aborts it."""
 
-    resolver = _Ruthless
+    resolver: type[Resolver] = _Ruthless
 
 
 class _Believing(Resolver):
@@ -236,7 +236,7 @@ class _Believing(Resolver):
 class ForgottenIsCommitted(Coordinated):
     """A transaction of which nothing is known is taken for one that has committed."""
 
-    resolver = _Believing
+    resolver: type[Resolver] = _Believing
 
 
 class _Timid(Resolver):
@@ -248,7 +248,7 @@ class _Timid(Resolver):
 class CommittedIsTakenBack(Coordinated):
     """What has committed is taken back."""
 
-    resolver = _Timid
+    resolver: type[Resolver] = _Timid
 
 
 class _Rash(Resolver):
@@ -260,7 +260,7 @@ class _Rash(Resolver):
 class AbortedIsApplied(Coordinated):
     """What has aborted is applied."""
 
-    resolver = _Rash
+    resolver: type[Resolver] = _Rash
 
 
 class _Blind(Coordinator):
@@ -275,7 +275,7 @@ class _Blind(Coordinator):
 class ReadersLeaveIt(Coordinated):
     """A read that is not strong leaves what an ended transaction has left behind."""
 
-    coordinator_class = _Blind
+    coordinator_class: type[Coordinator] = _Blind
 
 
 # --- Writers -------------------------------------------------------------------------------------------------

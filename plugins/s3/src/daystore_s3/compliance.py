@@ -131,7 +131,10 @@ class S3Target(ServiceTarget):
         """Count what is kept of records and beside them.
 
         Tombstones, which fence off late requests, do not count, and a deadline does only where its record is gone.
+        What commits do after their answer is waited for.
         """
+        if adapter.coordinator is not None:
+            await adapter.coordinator.drain()
         return await asyncio.to_thread(self._count, cast("S3Adapter", adapter))
 
     def _count(self, adapter: S3Adapter) -> Raw:

@@ -16,7 +16,8 @@ class S3Config(BaseModel):
         max_connections: Most requests at the same time, and so threads and connections; whoever wants one more
             waits.
         connect_timeout: Seconds that connecting may take.
-        read_timeout: Seconds that the server may be silent.
+        read_timeout: Seconds that the server may be silent; where the time limit of an operation is shorter, so
+            many, but at least one.
         durable: Whether the server has what it acknowledges on its disks; it is declared as such.
         sweep_interval: Seconds between two searches for what can be taken away.
     """
