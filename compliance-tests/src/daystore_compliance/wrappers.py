@@ -9,7 +9,7 @@ passes through the public methods of the adapter; the derived methods (``get``, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -30,6 +30,7 @@ from daystore.abc import (
     StorageAdapter,
     WriteBatch,
 )
+from daystore.abc.coordination import Participant
 from daystore.errors import BackendUnavailable, ConfigError, OutcomeUnknown, VersionConflict
 
 __all__ = ["ApplyThenRaise", "Latency", "PartialSuccess", "Wrapper"]
@@ -64,7 +65,10 @@ class Wrapper(StorageAdapter):
         self.adapter = adapter
         self.name: str = adapter.name  # type: ignore[misc]  # it is the adapter's, and known only now
         self.capabilities = adapter.capabilities
+        self.one_unit: bool = adapter.one_unit
         self._is_open = adapter._is_open
+        if self._is_open:
+            self._coordinator = self._new_coordinator()
 
     @classmethod
     def from_url(cls, url: str, **options: object) -> Self:  # noqa: ARG003 -- it takes none
@@ -74,6 +78,11 @@ class Wrapper(StorageAdapter):
             ConfigError: Always.
         """
         raise ConfigError("a wrapper is made of an adapter, and not of a URL")
+
+    def join(self, neighbours: Callable[[str], Participant | None]) -> None:
+        """Make the other backends known to the adapter, too."""
+        super().join(neighbours)
+        self.adapter.join(neighbours)
 
     def transaction(self) -> AbstractAsyncContextManager[RecordTransaction]:
         """Begin a transaction of the adapter's own class, whose reads and commit pass through the wrapper."""
@@ -102,6 +111,12 @@ class Wrapper(StorageAdapter):
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         return await self._sent(partial(self.adapter.write, batch))
+
+    async def _prepared(self, collection: str | None) -> list[tuple[str, Record]]:
+        return await self._sent(partial(self.adapter._prepared, collection))
+
+    def _atomic_unit(self, collection: str, key: str) -> Hashable:
+        return self.adapter._atomic_unit(collection, key)
 
     async def _query(self, query: Query, consistency: Consistency) -> Page:
         return await self._sent(partial(self.adapter.query, query, consistency))

@@ -19,7 +19,7 @@ NAMES = ("memory", "sql", "wire")
 NOT_FOR = {
     "memory": {"durability", "faults"},
     "sql": {"faults"},
-    "wire": {"durability"},
+    "wire": {"durability", "intents"},
 }
 """What a backend is not certified for: nothing of it outlives the process, or there is no connection to fail."""
 

@@ -17,6 +17,8 @@ PROFILES: Final[Mapping[str, str]] = {
     "cas": "versions and conditional writes",
     "atomic": "atomic batches",
     "txn": "transactions and events",
+    "intents": "prepared records, and transactions over several backends",
+    "snapshots": "reads of several records that see one instant",
     "consistency": "consistency levels",
     "durability": "what survives a crash, another process, and a newer version",
     "space": "what is deleted or expired is given back, and no index keeps it",
@@ -24,10 +26,11 @@ PROFILES: Final[Mapping[str, str]] = {
 }
 """Every profile, with what it is about."""
 
-_BY_AREA: Final = {"con": "consistency", "conn": "faults", "evt": "txn", "intent": "txn"}
+_BY_AREA: Final = {"con": "consistency", "conn": "faults", "evt": "txn"}
 # From the most specific to the most general: a promise about transactions needs queries, too.
 _BY_CAPABILITY: Final = (
     ("durable", "durability"),
+    ("intents", "intents"),
     ("transactions", "txn"),
     ("aggregate", "aggregate"),
     ("ttl", "ttl"),
@@ -43,6 +46,8 @@ _BY_HOOK: Final = (
 
 def profile_of(case: Case) -> str:
     """Return the profile that a case belongs to; each belongs to exactly one."""
+    if "snapshots" in case.requires:
+        return "snapshots"
     if case.area in _BY_AREA:
         return _BY_AREA[case.area]
     for hook, profile in _BY_HOOK:

@@ -281,7 +281,7 @@ class ReadersLeaveIt(Coordinated):
 # --- Writers -------------------------------------------------------------------------------------------------
 
 
-@mutant("intent.writes")
+@mutant("intent.writes", bugs=("scalar-labs/scalardb#1476",))
 class WritesDoNotWait(MemoryAdapter):
     """A write that meets an intent fails at once."""
 
