@@ -39,7 +39,6 @@ SERVED = [
     "redis",
     "redis-durable",
     "redis-cluster",
-    "redis-shards",
     "valkey",
     "mariadb",
     "postgresql",
