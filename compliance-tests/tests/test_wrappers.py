@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daystore.abc import ABSENT, Clock, Put, Query, StorageAdapter, WriteBatch
+from daystore.abc import ABSENT, Clock, Prepare, Put, Query, StorageAdapter, WriteBatch
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import (
     BackendUnavailable,
@@ -14,6 +14,7 @@ from daystore.errors import (
     ConfigError,
     OperationTimeout,
     OutcomeUnknown,
+    RecordPrepared,
     StoreClosed,
     VersionConflict,
 )
@@ -106,6 +107,24 @@ def test_wrapper_is_what_it_wraps() -> None:
 def test_wrapper_is_not_made_of_a_url() -> None:
     with pytest.raises(ConfigError):
         Wrapper.from_url("memory://")
+
+
+def test_prepare_through_a_wrapper_is_refused_at_once() -> None:
+    """Below a wrapper nothing waits for an intent: two commits that hold what the other wants would never end."""
+
+    async def main() -> None:
+        adapter = Wrapper(Latency(MemoryAdapter()))
+        async with adapter:
+            assert adapter.coordinator is not None
+            participant = adapter.coordinator.participant
+            first, second = (WriteBatch([Prepare("notes", "k", bytes(15) + name)]) for name in (b"1", b"2"))
+            assert (await participant.write(first))[0].error is None
+            assert isinstance((await participant.write(second))[0].error, RecordPrepared)
+            held = await participant.get("notes", "k")
+            assert held is not None
+            assert held.intent == first.operations[0].intent  # type: ignore[union-attr]
+
+    asyncio.run(asyncio.wait_for(main(), 10))
 
 
 def test_latency_lets_operations_overlap() -> None:

@@ -1,15 +1,16 @@
 """Adapters around an adapter, which do to it what a network and a driver do: be slow, lose replies, do half.
 
 For authors who test what stands above an adapter, and for the suite's own cases. A wrapper takes any
-`StorageAdapter`, has its name, namespace, clock and capabilities, and is open when that is open. All it does
-passes through the public methods of the adapter; the derived methods (``get``, ``set_batch`` …) are those of
-`StorageAdapter`, on top of the wrapper, so that nothing gets past it.
+`StorageAdapter`, has its name, namespace, clock and capabilities, and is open when that is open. It passes on the
+primitives of the adapter, each within the adapter's own time limit; everything above them (``get``, ``set_batch``,
+waiting for transactions, commits …) is that of `StorageAdapter`, on top of the wrapper, so that nothing gets past
+it, and nothing that only a primitive may do waits below it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -94,6 +95,10 @@ class Wrapper(StorageAdapter):
         """Make one request of the adapter, and return its answer. Every primitive goes through here."""
         return await request()
 
+    async def _passed(self, operation: str, primitive: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        self.adapter._check_open()
+        return await self._sent(self.adapter._in_time(operation, primitive))
+
     async def _open(self) -> None:
         await self.adapter.open()
         self.capabilities: Capabilities = self.adapter.capabilities
@@ -107,30 +112,32 @@ class Wrapper(StorageAdapter):
     async def _read(
         self, collection: str, keys: Sequence[str], consistency: Consistency
     ) -> list[Record | None]:
-        return await self._sent(partial(self.adapter.read, collection, keys, consistency))
+        return await self._passed("read", partial(self.adapter._read, collection, keys, consistency))
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
-        return await self._sent(partial(self.adapter.write, batch))
+        return await self._passed("write", partial(self.adapter._write, batch))
 
     async def _prepared(self, collection: str | None) -> list[tuple[str, Record]]:
-        return await self._sent(partial(self.adapter._prepared, collection))
+        return await self._passed("read", partial(self.adapter._prepared, collection))
 
     def _atomic_unit(self, collection: str, key: str) -> Hashable:
         return self.adapter._atomic_unit(collection, key)
 
     async def _query(self, query: Query, consistency: Consistency) -> Page:
-        return await self._sent(partial(self.adapter.query, query, consistency))
+        return await self._passed("query", partial(self.adapter._query, query, consistency))
 
     async def _count(self, query: Query, consistency: Consistency) -> int:
-        return await self._sent(partial(self.adapter.count, query, consistency))
+        return await self._passed("count", partial(self.adapter._count, query, consistency))
 
     async def _aggregate(
         self, query: Query, aggregation: Aggregation, consistency: Consistency
     ) -> list[GroupRow]:
-        return await self._sent(partial(self.adapter.aggregate, query, aggregation, consistency))
+        return await self._passed(
+            "aggregate", partial(self.adapter._aggregate, query, aggregation, consistency)
+        )
 
     async def _explain(self, query: Query) -> Explanation:
-        return await self._sent(partial(self.adapter.explain, query))
+        return await self._passed("explain", partial(self.adapter._explain, query))
 
 
 class Latency(Wrapper):

@@ -37,7 +37,8 @@ class Mutant:
         patches: What is put in place of what: object, attribute and value.
         budget: Seeds within which it has to be caught.
         worlds: What its worlds are like: ``any``; ``alike``, where transactions on one store meet those on
-            several and nothing else is done; ``slow``, where requests take longer than the lease.
+            several and nothing else is done; ``slow``, where requests take longer than the lease; ``late``, where
+            writes are applied long after their senders gave up, and single reads look on.
     """
 
     name: str
@@ -53,6 +54,17 @@ class Mutant:
             return plan
         if self.worlds == "slow":
             return replace(plan, lease=0.002, fates=Fates(slow=0.2), keys=1, mix=Mix(get=6, transaction=6))
+        if self.worlds == "late":
+            return replace(
+                plan,
+                lease=1.0,
+                stores=(("s0", "single"), ("s1", "single")),
+                keys=1,
+                clients=4,
+                operations=3,
+                fates=Fates(late=0.1),
+                mix=Mix(get=6, transaction=6, modify=0, batch=0, put=0, delete=0, scan=0, recover=0),
+            )
         return replace(
             plan,
             stores=(("s0", "single"), ("s1", "atomic")),
@@ -188,7 +200,7 @@ def decided_by_absence() -> tuple[Any, ...]:
         log = StatusLog(self._coordinator(intent.coordinator, participant))
         known = await log.read(intent.transaction)
         if known is None:
-            beat = StatusRecord(intent.transaction, "", Status.PENDING)
+            beat = StatusRecord(intent.transaction, "never", Status.PENDING)
             if not self.is_over(beat):
                 return False
             try:
@@ -271,7 +283,7 @@ def plain_writes_ignore_intents() -> tuple[Any, ...]:
     return _ignoring(atomic=False)
 
 
-@_mutant(30_000, (Coordinator, "settled"))
+@_mutant(4000, (Coordinator, "settled"), worlds="late")
 async def reads_do_not_wait(
     self: Coordinator, collection: str, records: Sequence[Record | None], **_wait: bool
 ) -> Any:
