@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import nox
 from nox.command import CommandFailed
@@ -107,8 +108,13 @@ def run_pytest(session: nox.Session) -> None:
     """Run the tests, then hold the embedded backends to the contract; `certify` does it for the others."""
     session.run("pytest", "--numprocesses=auto", *session.posargs)
     if not session.posargs:
-        targets = ("--daystore-target", "memory", "--daystore-target", "sql")
-        session.run("pytest", "--numprocesses=auto", "--pyargs", "daystore_compliance.suite", *targets)
+        certify_embedded(session)
+
+
+def certify_embedded(session: nox.Session) -> None:
+    """Run the suite on the backends that need no server, with this Python and these dependencies."""
+    targets = ("--daystore-target", "memory", "--daystore-target", "sql")
+    session.run("pytest", "--numprocesses=auto", "--pyargs", "daystore_compliance.suite", *targets)
 
 
 @nox.session
@@ -162,6 +168,7 @@ def simulate(session: nox.Session) -> None:
         session.run("daystore", "simulate", *session.posargs)
     else:
         session.run("daystore", "simulate")
+        session.run("daystore", "simulate", "--crashes")
         session.run("daystore", "simulate", "--mutants")
 
 
@@ -212,13 +219,22 @@ def imports(session: nox.Session) -> None:
 
 @nox.session(reuse_venv=False)
 def wheels(session: nox.Session) -> None:
-    """Build every distribution, install the wheels into a fresh environment, run the tests against them."""
+    """Build every distribution, and use the wheels in a fresh environment: nothing is missing in them.
+
+    What a wheel can do wrong is to lack a file or an entry point. Each file of a package is looked for, and then
+    the installed suite certifies the installed backends that need no server.
+    """
     built = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(built, ignore_errors=True)
     # Wheels are built from the source distributions, so a file missing there is missing here.
     build = ("uv", "build", "--all-packages", "--build-constraints", LOCK, "--out-dir", str(built), "--quiet")
     session.run(*build, external=True)
     wheel = {package: str(next(built.glob(f"{package}-*.whl"))) for package in DISTRIBUTIONS.values()}
+    for directory, package in DISTRIBUTIONS.items():
+        source = ROOT / directory / "src"
+        files = {str(path.relative_to(source)) for path in source.rglob("*") if is_source(path)}
+        if missing := files - set(ZipFile(wheel[package]).namelist()):
+            session.error(f"the wheel of {package} lacks {', '.join(sorted(missing))}")
 
     install(session, packages=[wheel["daystore"]])
     session.run("python", "-c", FROM_WHEELS, "daystore")
@@ -226,7 +242,13 @@ def wheels(session: nox.Session) -> None:
     packages = [file + extra for file, extra in zip(wheel.values(), extras, strict=True)]
     install(session, "test", packages=packages)
     session.run("python", "-c", FROM_WHEELS, *wheel)
-    run_pytest(session)
+    session.run("daystore", "demo")
+    certify_embedded(session)
+
+
+def is_source(path: Path) -> bool:
+    """Tell whether a file belongs into a wheel, and is not left by having run the package."""
+    return path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
 
 
 @nox.session(python=PYTHONS[0], reuse_venv=False)

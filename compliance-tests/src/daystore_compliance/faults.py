@@ -138,7 +138,10 @@ async def each(named: Mapping[str, Awaitable[Any]]) -> None:
 
 
 async def at_every_point(
-    env: Env, write: Write, strike: Callable[[FaultProxy, int], AbstractContextManager[Fault]]
+    env: Env,
+    write: Write,
+    strike: Callable[[FaultProxy, int], AbstractContextManager[Fault]],
+    timeout: float = PATIENCE / 2,
 ) -> int:
     """Do a write again and again, with the fault one message later each time, until it meets no message.
 
@@ -146,12 +149,13 @@ async def at_every_point(
         env: Of the case.
         write: What is done.
         strike: Makes the fault that strikes the n-th message from then on.
+        timeout: Seconds an operation may take.
 
     Returns:
         How often the write failed, or was of unknown outcome, although it was applied.
     """
     silent = 0
-    async with proxied(env, timeout=PATIENCE / 2) as (adapter, proxy):
+    async with proxied(env, timeout=timeout) as (adapter, proxy):
         for nth in range(1, 40):
             records = env.records()
             through = records.through(adapter)

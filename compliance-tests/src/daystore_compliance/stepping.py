@@ -214,14 +214,16 @@ class Points:
             self._next = (wait, Moment.ANSWERED)
         return made
 
-    def expect_tried(self, *, slowed: bool) -> None:
+    def expect_tried(self, *, slowed: bool, apart: bool = False) -> None:
         """Expect that something was cancelled; behind a network, on both sides of the request.
 
         Args:
             slowed: Whether the operation went through `at_speed` with ``slowed``.
+            apart: Whether the operation goes on in a task of its own when its caller is cancelled, who waits only
+                once, for all of it.
         """
         assert not self.are_left, "there are points that were not tried"
-        least = 2 if slowed else 0
+        least = 0 if not slowed else 1 if apart else 2
         assert self.waits >= least, "nothing was cancelled while it waited: nothing was tried"
         assert self.delivered >= 1 + 2 * least
 

@@ -262,6 +262,36 @@ async def test_a_cancelled_commit_runs_on_to_its_end() -> None:
         assert await statuses(adapter) == 0
 
 
+async def test_closing_leaves_a_commit_to_others_whose_backend_does_not_answer() -> None:
+    """Close takes no longer than one request may; what was decided is still there, and who waits is told so."""
+    shelf = MemoryAdapter()
+
+    class Stuck(Singles):
+        async def _write(self, batch: WriteBatch) -> list[Outcome]:
+            if isinstance(batch.operations[0], Put | Delete) and batch.operations[0].collection == "notes":
+                deciding.set()
+                await asyncio.Event().wait()
+            return await super()._write(batch)
+
+    deciding = asyncio.Event()
+    async with shelf:
+        adapter = Stuck(timeout=None)
+        adapter._collections = shelf._collections
+        await adapter.open()
+        batch = WriteBatch([Put("notes", "a", b"1"), Put("notes", "b", b"1")], atomic=True)
+        writing = asyncio.ensure_future(adapter.write(batch))
+        await asyncio.wait_for(deciding.wait(), 5)
+        adapter.timeout = 0.05
+        await asyncio.wait_for(adapter.close(), 5)
+        with pytest.raises(OutcomeUnknown):
+            await writing
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        async with Singles() as later:
+            later._collections = shelf._collections
+            assert (await later.get_batch("notes", ["a", "b"])).keys() == {"a", "b"}
+
+
 async def test_an_unknown_coordinator_is_told_to_the_strong_and_no_matter_to_the_others() -> None:
     async with Singles() as adapter:
         await adapter.set("notes", "k", b"old")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -52,6 +53,7 @@ class FaultProxy:
     def __init__(self, host: str, port: int) -> None:
         self._upstream = (host, port)
         self._server: asyncio.Server | None = None
+        self._reserved: socket.socket | None = None
         self._links: set[Link] = set()
         self._faults: list[Fault] = []
         self._traffic = Traffic()
@@ -75,10 +77,15 @@ class FaultProxy:
         await self._deafen()
         self.cut()
         await self._ended()
+        if self._reserved is not None:
+            self._reserved.close()
+            self._reserved = None
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accepted, self.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        if self._reserved is None:  # while nobody listens, nobody else gets the port
+            self._reserved = _bound(self.host, 0)
+            self.port = self._reserved.getsockname()[1]
+        self._server = await asyncio.start_server(self._accepted, sock=_bound(self.host, self.port))
 
     async def _deafen(self) -> None:
         if self._server is not None:
@@ -219,6 +226,17 @@ class FaultProxy:
         finally:
             self._faults.remove(fault)
             fault.release()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """Return a socket that has a port together with others that were bound in this way."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "SO_REUSEPORT"):
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.setblocking(False)
+    bound.bind((host, port))
+    return bound
 
 
 async def stop_listening(server: asyncio.Server) -> None:

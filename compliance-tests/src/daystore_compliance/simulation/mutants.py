@@ -184,7 +184,7 @@ def decided_by_absence() -> tuple[Any, ...]:
     """There is no status record before the decision, and aborted ones are removed at any time."""
 
     async def ready(self: Ticket) -> None:
-        self._version = await asyncio.shield(self._created)
+        self._version = await asyncio.shield(self.created)
         await self._log.remove(self.transaction, self._version)
 
     async def commit(self: Ticket, places: Sequence[Place]) -> bool:
@@ -314,13 +314,13 @@ _resolve = Resolver.resolve
 @_mutant(4000, (Ticket, "ready"))
 async def prepared_before_pending(self: Ticket) -> None:
     """Intents are written before it is certain that the status record is there."""
-    if self._created.done():
-        self._version = self._created.result()
+    if self.created.done():
+        self._version = self.created.result()
         return
 
     async def late() -> None:
         with suppress(DaystoreError):
-            self._version = await self._created
+            self._version = await self.created
 
     self._late = asyncio.ensure_future(late())  # type: ignore[attr-defined]
 

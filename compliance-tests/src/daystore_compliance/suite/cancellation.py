@@ -43,12 +43,14 @@ class _Attempt:
         answer: What it returns when nothing cancels it.
         change: What it makes of which keys: the value before and after it, ``None`` for none.
         whole: Whether it is all or nothing.
+        apart: Whether it goes on in a task of its own when its caller is cancelled, as commits do.
     """
 
     run: Callable[[], Awaitable[Any]]
     answer: Any
     change: Mapping[str, tuple[bytes | None, bytes | None]] = field(default_factory=dict)
     whole: bool = True
+    apart: bool = False
 
     def check(self, state: Mapping[str, bytes]) -> None:
         """Expect each key as it was before or as it is after, and all alike of what is whole."""
@@ -118,9 +120,11 @@ async def _at_every_point(env: Env, prepare: Prepare, *, slowed: bool) -> None:
     scene = _Scene(env, slowed=slowed)
     await scene.begin()
     points = Points()
+    apart = False
     while points.are_left:
         number = points.number
         attempt = await prepare(scene.records, number)
+        apart = attempt.apart
         made = await points.cancel(attempt.run)
         await promptly(scene.expect_own_answers(number), "an operation after one that was cancelled")
         if not made.is_delivered:
@@ -130,7 +134,7 @@ async def _at_every_point(env: Env, prepare: Prepare, *, slowed: bool) -> None:
         else:
             scene.take(attempt, ended=not made.is_delivered)
         await promptly(scene.expect_state(), "looking after a cancellation")
-    points.expect_tried(slowed=slowed)
+    points.expect_tried(slowed=slowed, apart=apart)
 
 
 async def _read(records: Records, number: int) -> _Attempt:
@@ -186,6 +190,7 @@ def _written(records: Records, puts: list[Put], before: dict[str, bytes], *, ato
         [Outcome(put.version, put.key in before) for put in puts],
         {put.key: (before.get(put.key), put.value) for put in puts},
         whole=atomic or len(puts) == 1,
+        apart=atomic and not records.adapter.one_unit,
     )
 
 
@@ -367,7 +372,7 @@ async def _no_half(env: Env, keys: int, *, atomic: bool, slowed: bool) -> None:
         puts = _puts(records, 1000 + points.number, end, keys)
         await records.write(*puts)
         old = {put.key: _made(put, created_at, now) for put in puts}
-    points.expect_tried(slowed=slowed)
+    points.expect_tried(slowed=slowed, apart=atomic and not env.adapter.one_unit)
 
 
 @case(

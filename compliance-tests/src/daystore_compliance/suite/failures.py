@@ -38,7 +38,7 @@ from daystore_compliance.equality import strict_eq
 from daystore_compliance.records import Records
 from daystore_compliance.stepping import PATIENCE, at_speed, cut, promptly
 from daystore_compliance.transacting import NEEDS, begin, put
-from daystore_compliance.wrappers import ApplyThenRaise, PartialSuccess, Wrapper
+from daystore_compliance.wrappers import PartialSuccess, Wrapper
 
 AT_ONCE: Final = 1e-9
 """A time limit that is over as soon as an operation waits for anything."""
@@ -261,13 +261,23 @@ class _Refuses(Wrapper):
         return await super()._write(batch)
 
 
+class _Unanswered(Wrapper):
+    """Applies atomic batches, and then loses their answers."""
+
+    async def _write(self, batch: WriteBatch) -> list[Outcome]:
+        outcomes = await super()._write(batch)
+        if batch.atomic:
+            raise OutcomeUnknown("the answer was lost", backend=self.name, operation="write")
+        return outcomes
+
+
 @case("txn.store_failed_commit_raises", requires=NEEDS)
 async def store_failed_commit_raises(env: Env) -> None:
     """A transaction of stores whose commit fails raises; one that may have been applied is not run again."""
     env.storage()
     for adapter, error, applied in (
         (_Refuses(env.adapter), BackendUnavailable, False),
-        (ApplyThenRaise(env.adapter), OutcomeUnknown, True),
+        (_Unanswered(env.adapter), OutcomeUnknown, True),
     ):
         storage = env.target.storage_type({"main": adapter})
         key = error.__name__

@@ -260,7 +260,8 @@ class StorageAdapter(ABC):
     async def close(self) -> None:
         """Disconnect. Closing what is closed does nothing.
 
-        What single calls have left with it, and what a commit has left to do, is done first.
+        What single calls have left with it, and what a commit has left to do, is done first. What a backend that
+        does not answer lets nobody finish within the time limit is left to the next one who meets it.
         """
         if self._is_open:
             self._is_open = False
@@ -268,7 +269,7 @@ class StorageAdapter(ABC):
                 if self._coalescer is not None:
                     await self._coalescer.drain()
                 if self._coordinator is not None:
-                    await self._coordinator.drain()
+                    await self._coordinator.drain(self.timeout)
             finally:
                 self._coalescer = None
                 self._coordinator = None

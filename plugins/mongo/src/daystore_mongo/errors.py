@@ -119,7 +119,10 @@ def error_of(error: PyMongoError, operation: str) -> DaystoreError:
             retryable=False,
         )
     if isinstance(error, _BROKEN) or code in _REFUSED | _STOPPING:
-        return unavailable("the server cannot be reached, or is no primary", operation)
+        return unavailable(
+            "no server is reached at the address of the URL, or none of them is the primary: look whether it runs",
+            operation,
+        )
     if isinstance(error, ConfigurationError):
         return unavailable(
             "the driver does not work with this server or this URL: MongoDB has to be 4.4 or later",

@@ -126,11 +126,18 @@ class Commit:
             OutcomeUnknown: If it cannot be told whether it was applied.
             DaystoreError: If a backend failed before the decision. Nothing was applied.
         """
+        try:
+            return await self._run()
+        except asyncio.CancelledError:  # the adapter is closed, or the event loop: whoever meets it ends it
+            self._ticket.leave()
+            raise
+
+    async def _run(self) -> list[list[Outcome]]:
         await self._ticket.ready()
         try:
             await self._prepare()
             await self._validate()
-        except BaseException:
+        except Exception:
             await self._abort()
             raise
         if not await self._ticket.commit(self._places()):

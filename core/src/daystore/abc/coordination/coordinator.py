@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from daystore.abc.coordination.commit import Commit, Part
 from daystore.abc.coordination.intent import Intent, begins
@@ -13,9 +13,11 @@ from daystore.abc.coordination.resolver import LEASE, Pauses, Resolver
 from daystore.abc.coordination.status import Status, StatusLog, StatusRecord
 from daystore.abc.coordination.tickets import Ticket
 from daystore.abc.record import Outcome, Record, WriteBatch
-from daystore.errors import DaystoreError, RecordPrepared
+from daystore.errors import DaystoreError, OutcomeUnknown, RecordPrepared
 
 __all__ = ["Coordinator"]
+
+T = TypeVar("T")
 
 ORDERED_FROM: Final = 4
 """From this attempt on keys are prepared in order, and whoever holds one is waited for: nobody starves."""
@@ -124,6 +126,7 @@ class Coordinator:
         """
         ticket = Ticket(self._log, self.resolver.lease)
         self._tickets[ticket.transaction] = ticket
+        self._keep(ticket.created)
         return ticket.transaction
 
     def discard(self, transaction: bytes | None) -> asyncio.Task[None] | None:
@@ -144,9 +147,7 @@ class Coordinator:
             VersionConflict: If an expectation did not hold. Nothing was applied.
             OutcomeUnknown: If it cannot be told whether it was applied.
         """
-        task = asyncio.ensure_future(self._write(batch))
-        self._keep(task)
-        return await asyncio.shield(task)
+        return await self._apart(self._write(batch))
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         attempt = 0
@@ -156,7 +157,7 @@ class Coordinator:
             attempt += 1
             part = Part(self.participant, "", batch)
             try:
-                return (await self.commit([part], transaction, ordered=attempt >= ORDERED_FROM))[0]
+                return (await self._commit([part], transaction, ordered=attempt >= ORDERED_FROM))[0]
             except RecordPrepared as error:
                 transaction = None
                 await pauses.wait()
@@ -166,6 +167,8 @@ class Coordinator:
         self, parts: Sequence[Part], transaction: bytes | None, *, name: str = "", ordered: bool = False
     ) -> list[list[Outcome]]:
         """Commit a transaction that this adapter coordinates, once.
+
+        A cancellation goes to the caller at once, and the commit runs on to its end.
 
         Args:
             parts: What it does, by participant.
@@ -181,8 +184,30 @@ class Coordinator:
             VersionConflict: If an expectation did not hold. Nothing was applied.
             OutcomeUnknown: If it cannot be told whether it was applied.
         """
+        return await self._apart(self._commit(parts, transaction, name=name, ordered=ordered))
+
+    async def _commit(
+        self, parts: Sequence[Part], transaction: bytes | None, *, name: str = "", ordered: bool
+    ) -> list[list[Outcome]]:
         ticket = self._tickets.pop(transaction or self.begin(), None) or self._tickets.pop(self.begin())
         return await Commit(parts, name, ticket, self.resolver, ordered=ordered, adopt=self.adopt).run()
+
+    async def _apart(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do something in a task of its own, which goes on when its caller is cancelled."""
+        task = asyncio.ensure_future(work)
+        self._keep(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if task.cancelled() and caller is not None and not caller.cancelling():
+                raise OutcomeUnknown(
+                    "the adapter was closed while its backend did not answer: the transaction may or may not have "
+                    "been committed",
+                    backend=self.participant.name,
+                    operation="commit",
+                ) from None
+            raise
 
     def adopt(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something after the caller has got his answer."""
@@ -199,10 +224,21 @@ class Coordinator:
         if not task.cancelled():
             task.exception()  # whoever waits for it is told
 
-    async def drain(self) -> None:
-        """Wait until everything that goes on has ended; what was begun and not committed is given up."""
+    async def drain(self, patience: float | None) -> None:
+        """Wait until everything that goes on has ended; what was begun and not committed is given up.
+
+        Args:
+            patience: Seconds after which it is left to others, as if this process had died; ``None`` for never.
+        """
         for transaction in list(self._tickets):
             self.discard(transaction)
+        loop = asyncio.get_running_loop()
+        end = None if patience is None else loop.time() + patience
+        while self._tasks and (end is None or loop.time() < end):
+            left = None if end is None else end - loop.time()
+            await asyncio.wait(self._tasks, timeout=left)
+        for task in self._tasks:
+            task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
 

@@ -31,6 +31,7 @@ class Ticket:
 
     Attributes:
         transaction: Name of the transaction.
+        created: Ends when the status record is there.
     """
 
     def __init__(self, log: StatusLog, lease: float) -> None:
@@ -40,8 +41,9 @@ class Ticket:
         self._version: Version | None = None
         self._lock = asyncio.Lock()
         self._ended = False
-        self._created = asyncio.ensure_future(log.create(self.transaction))
-        self._created.add_done_callback(_look)
+        self.created: asyncio.Task[Version] = asyncio.get_running_loop().create_task(
+            log.create(self.transaction)
+        )
 
     async def ready(self) -> None:
         """Wait until the status record is there.
@@ -49,7 +51,7 @@ class Ticket:
         Raises:
             DaystoreError: If it could not be created. Nothing may be prepared.
         """
-        self._version = await asyncio.shield(self._created)
+        self._version = await asyncio.shield(self.created)
         _heart().keep(self)
 
     async def beat(self) -> None:
@@ -124,12 +126,17 @@ class Ticket:
             with suppress(DaystoreError):
                 await self._log.remove(self.transaction, self._version)
 
+    def leave(self) -> None:
+        """Do nothing more for the transaction, as if this process had died."""
+        self._ended = True
+        _heart().drop(self)
+
     async def discard(self) -> None:
         """End a transaction that never prepared anything."""
         self._ended = True
         with suppress(DaystoreError):
             if self._version is None:
-                self._version = await asyncio.shield(self._created)
+                self._version = await asyncio.shield(self.created)
             await self.forget()
 
 
@@ -172,8 +179,3 @@ def _heart() -> _Heart:
     if heart is None:
         heart = _hearts[loop] = _Heart()
     return heart
-
-
-def _look(task: asyncio.Future[Version]) -> None:
-    if not task.cancelled():
-        task.exception()  # whoever waits for it is told; if nobody does, it is no loss
