@@ -11,19 +11,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import goals, growth, imports, operations
+from benchmarks import goals, growth, imports, operations, transactions
 from benchmarks.backends import BACKENDS, Backend
 from benchmarks.measure import Step
-from benchmarks.report import Report, growth_report, imports_report, operations_report
+from benchmarks.report import Report, growth_report, imports_report, operations_report, transactions_report
 from benchmarks.servers import server
 from daystore_compliance.services import ServiceUnavailable
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("sqlite", "memory", "redis", "postgresql", "mariadb", "growth", "import")
+PARTS = (*BACKENDS, "transactions", "growth", "import")
 GROWING = [f"growth-{name}" for name, backend in BACKENDS.items() if backend.grows]
 SERVERS = [name for name, backend in BACKENDS.items() if backend.target]
 
@@ -57,13 +58,23 @@ class Run:
             wanted = [part for part in (name, f"growth-{name}") if part in self.parts]
             if not wanted:
                 continue
-            provided = server(backend.target, self.urls.get(name)) if backend.target else nullcontext("")
+            provided = (
+                server(backend.target, self.urls.get(name), backend.latency)
+                if backend.target
+                else nullcontext("")
+            )
             try:
                 with provided as url:
                     for part in wanted:
                         self.finish(asyncio.run(self.part(part, name, backend, url)))
             except (LookupError, ServiceUnavailable) as error:
                 failures.append(f"{name}: {error}")
+        if "transactions" in self.parts:
+            try:
+                with transactions.servers(self.urls) as urls:
+                    self.finish(asyncio.run(self.transact(urls)))
+            except (LookupError, ServiceUnavailable) as error:
+                failures.append(f"transactions: {error}")
         if "import" in self.parts:
             self.finish(imports_report(machine(), imports.measure(2 * self.rounds)))
         return failures
@@ -81,10 +92,24 @@ class Run:
         """Measure daystore beside raw drivers and peers."""
         async with backend.module.subjects(place) as found:
             subjects = dict(found.subjects)
+            count = min(self.count, backend.most or self.count)
             with self.progress(part, operations.runs(self.rounds, len(subjects))) as step:
-                figures = await operations.measure(subjects, self.count, self.rounds, step)
-        title = f"{backend.title}: {self.count:,} values of 455 bytes"
+                figures = await operations.measure(subjects, count, self.rounds, step)
+        title = f"{backend.title}: {count:,} values of 455 bytes"
         return operations_report(part, title, about, figures, goals.judge(part, figures, found.floors))
+
+    async def transact(self, urls: Mapping[str, str]) -> Report:
+        """Measure transactions on one backend and across two."""
+        versions = [await BACKENDS[name].module.version(url) for name, url in urls.items()]
+        count = min(self.count, 300)
+        about = f"{machine()}; {'; '.join(versions)}; {count} transactions, best of {self.rounds} rounds"
+        with (
+            TemporaryDirectory() as folder,
+            self.progress("transactions", transactions.runs(self.rounds)) as step,
+        ):
+            sqlite = f"sqlite:///{folder}/bench.db"
+            figures = await transactions.measure(urls, sqlite, count, self.rounds, step)
+        return transactions_report(about, figures)
 
     async def grow(self, part: str, backend: Backend, place: str, about: str) -> Report:
         """Measure daystore among more and more records."""

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from benchmarks.subjects import Field, mariadb, memory, postgresql, redis, sqlite
+from benchmarks.subjects import Field, mariadb, memory, mongo, postgresql, redis, s3, sqlite
 
 
 class Module(Protocol):
@@ -34,12 +34,16 @@ class Backend:
         module: What is about it alone.
         target: The compliance suite's target whose server it needs; ``None`` if it is embedded.
         grows: Whether it is measured how it grows.
+        most: Values of each subject at most, where a request takes long.
+        latency: Milliseconds that the way to the server and back takes longer than it does.
     """
 
     title: str
     module: Module
     target: str | None = None
     grows: bool = True
+    most: int | None = None
+    latency: float = 0.0
 
 
 BACKENDS = {
@@ -48,4 +52,7 @@ BACKENDS = {
     "redis": Backend("Redis", redis, "redis"),
     "postgresql": Backend("PostgreSQL", postgresql, "postgresql"),
     "mariadb": Backend("MariaDB", mariadb, "mariadb"),
+    "mongo": Backend("MongoDB", mongo, "mongo"),
+    "s3": Backend("S3", s3, "s3", grows=False, most=500),
+    "s3-20ms": Backend("S3, 20 ms away", s3, "s3", grows=False, most=200, latency=20.0),
 }

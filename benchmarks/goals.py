@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.growth import FILL_SECONDS, Growth, sizes
-from benchmarks.operations import GET, GET_BATCH, SET, SET_200, SET_BATCH, Figures
+from benchmarks.operations import GET, GET_64, GET_BATCH, SET, SET_64, SET_200, SET_BATCH, Figures
 from benchmarks.subjects.daystore import CALL_EACH, OURS
 
 FLAT = 1.5
@@ -48,6 +48,18 @@ GOALS = {
         Goal(SET_BATCH, "speed", 0.7),
         Goal(GET_BATCH, "speed", 0.7),
         Goal(SET_200, "rate", 25_000),
+    ),
+    "mongo": (
+        Goal(SET_BATCH, "speed", 0.7),
+        Goal(GET_BATCH, "speed", 0.7),
+    ),
+    "s3": (
+        Goal(GET_64, "speed", 1.3),
+        Goal(SET_64, "speed", 1.3),
+    ),
+    "s3-20ms": (
+        Goal(GET_64, "speed", 1.3),
+        Goal(SET_64, "speed", 1.3),
     ),
 }
 

@@ -11,10 +11,10 @@ BATCH = 500
 PASSES = 3  # of all batches in one run, which would be short otherwise
 
 SET, GET = "set", "get"
-SET_50, GET_50 = "set, 50 tasks", "get, 50 tasks"
+SET_64, GET_64 = "set, 64 tasks", "get, 64 tasks"
 SET_200, GET_200 = "set, 200 tasks", "get, 200 tasks"
 SET_BATCH, GET_BATCH = f"set_batch of {BATCH}", f"get_batch of {BATCH}"
-COLUMNS = (SET, GET, SET_50, GET_50, SET_200, GET_200, SET_BATCH, GET_BATCH)
+COLUMNS = (SET, GET, SET_64, GET_64, SET_200, GET_200, SET_BATCH, GET_BATCH)
 
 Figures = dict[str, dict[str, Figure]]
 """By column, then by subject; a subject is missing where it cannot do what the column asks."""
@@ -34,8 +34,8 @@ def workloads(subject: Subject, count: int) -> dict[str, Workload]:
     found: dict[str, Workload] = {
         SET: lambda: sequential(set_one, count),
         GET: lambda: sequential(get_one, count),
-        SET_50: lambda: concurrent(set_one, count, 50),
-        GET_50: lambda: concurrent(get_one, count, 50),
+        SET_64: lambda: concurrent(set_one, count, 64),
+        GET_64: lambda: concurrent(get_one, count, 64),
         SET_200: lambda: concurrent(set_one, count, 200),
         GET_200: lambda: concurrent(get_one, count, 200),
     }

@@ -99,13 +99,24 @@ def operations_report(
 ) -> Report:
     """Report operations a second and processor time, each beside the first row's."""
 
+    sheets = [*_speed_and_cpu(figures), *_goals(verdicts)]
+    return Report(name, title, about, sheets, lambda path: plots.operations(path, title, figures))
+
+
+def transactions_report(about: str, figures: Figures) -> Report:
+    """Report transactions a second and processor time, each beside the bare transaction's."""
+    title = "Transactions that read two records and write both"
+    return Report("transactions", title, about, _speed_and_cpu(figures))
+
+
+def _speed_and_cpu(figures: Figures) -> list[Sheet]:
     def speed(ours: Figure, raw: Figure) -> str:
         return f"{ours.per_second:,.0f} · {ours.per_second / raw.per_second:.0%}"
 
     def cpu(ours: Figure, raw: Figure) -> str:
         return f"{ours.cpu:.3g} · {ours.cpu / raw.cpu:.2f}" if ours.cpu < 1_000 else f"{ours.cpu:,.0f}"
 
-    sheets = [
+    return [
         _by_subject("Speed", figures, speed, "Operations a second, and the share of the first row's."),
         _by_subject(
             "Processor time",
@@ -113,9 +124,7 @@ def operations_report(
             cpu,
             "Microseconds of the client's CPU an operation, and how many times the first row's.",
         ),
-        *_goals(verdicts),
     ]
-    return Report(name, title, about, sheets, lambda path: plots.operations(path, title, figures))
 
 
 def _by_subject(title: str, figures: Figures, cell: Callable[[Figure, Figure], str], note: str) -> Sheet:
