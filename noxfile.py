@@ -173,6 +173,13 @@ def simulate(session: nox.Session) -> None:
 
 
 @nox.session
+def money(session: nox.Session) -> None:
+    """Move money across five backends while processes and servers die: `nox -s money -- --seconds N`."""
+    install(session, "test")
+    session.run("daystore", "money", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests once more and tell which lines and branches none of them reaches."""
     install(session, "test")

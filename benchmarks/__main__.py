@@ -24,7 +24,19 @@ from benchmarks.servers import server
 from daystore_compliance.services import ServiceUnavailable
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = (*BACKENDS, "transactions", "growth", "import")
+PARTS = (
+    "sqlite",
+    "memory",
+    "redis",
+    "postgresql",
+    "mariadb",
+    "mongo",
+    "s3",
+    "s3-20ms",
+    "transactions",
+    "growth",
+    "import",
+)
 GROWING = [f"growth-{name}" for name, backend in BACKENDS.items() if backend.grows]
 SERVERS = [name for name, backend in BACKENDS.items() if backend.target]
 

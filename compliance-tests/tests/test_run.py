@@ -73,14 +73,15 @@ def test_thread_that_is_left_fails_the_case(monkeypatch: pytest.MonkeyPatch) -> 
         end.set()
 
 
-def test_case_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "CASE_SECONDS", 0.05)
+def test_case_that_hangs_is_ended() -> None:
+    target = MemoryTarget()
+    target.case_seconds = 0.05
 
     async def hangs(env: Env) -> None:
         await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError, match="did not end within"):
-        run_case(_case(hangs), MemoryTarget())
+        run_case(_case(hangs), target)
 
 
 def test_timeout_of_the_case_itself_is_told_apart() -> None:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
 from daystore.errors import BackendUnavailable
+from daystore_compliance.simulation.crashes import (
+    LATE,
+    Crash,
+    Cut,
+    Met,
+    Mortal,
+    requests_of,
+    try_all,
+    try_crash,
+)
 from daystore_compliance.simulation.history import Event, Scan, is_strictly_serializable
 from daystore_compliance.simulation.mutants import MUTANTS, Mutant
 from daystore_compliance.simulation.run import UNSERIALIZABLE, plan, run, shrink
+from daystore_compliance.simulation.scenes import SCENES, Scene
 from daystore_compliance.simulation.time import Stalled, VirtualLoop
 from daystore_compliance.simulation.world import Fates, Process, World
 
@@ -154,3 +166,64 @@ def test_a_mistake_is_found_and_undone_and_its_seed_made_smaller(name: str) -> N
 def test_every_mistake_tells_what_it_is() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 16
     assert all(mutant.mistake.endswith(".") for mutant in MUTANTS)
+
+
+@pytest.mark.parametrize(
+    ("cut", "at_once", "later"),
+    [
+        (Cut.LOST, [1], [1]),
+        (Cut.ALONE, [1, 3], [1, 3]),
+        (Cut.UNANSWERED, [1, 2], [1, 2]),
+        (Cut.LATE, [1], [1, 2]),
+    ],
+)
+def test_a_process_dies_at_one_request_and_sends_nothing_after_it(
+    cut: Cut, at_once: list[int], later: list[int]
+) -> None:
+    loop = VirtualLoop()
+    done: list[int] = []
+
+    async def one() -> None:
+        process = Mortal(World(1, Fates(), loop), 2, cut)
+        sent = []
+        for numbers in ([1], [2, 3], [4]):
+            sent += [
+                asyncio.ensure_future(process.request(partial(done.append, number))) for number in numbers
+            ]
+            await asyncio.sleep(LATE / 10)
+        assert process.dead
+        assert sorted(done) == at_once
+        await asyncio.sleep(2 * LATE)
+        assert sorted(done) == later
+        for task in sent:
+            task.cancel()
+        await asyncio.wait(sent)
+
+    loop.run_until_complete(one())
+    loop.close()
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
+def test_the_protocol_holds_at_every_point_at_which_it_can_be_cut_off(scene: Scene) -> None:
+    requests = requests_of(scene)
+    assert requests >= 7, "to begin, two to prepare, to decide, two to settle, to forget"
+    for at in range(1, requests + 1):
+        tally = try_all(scene, at)
+        assert tally.failed == []
+        assert tally.once == len(Cut) * len(Met)
+        assert tally.twice >= 2 * len(Met)
+
+
+@pytest.mark.parametrize("name", ["forgotten_too_early", "rolled_back_by_the_clock", "rolled_forward_always"])
+def test_a_mistake_is_found_at_one_of_these_points(name: str) -> None:
+    mutant: Mutant = next(one for one in MUTANTS if one.name == name)
+    with mutant.made():
+        crashes = (
+            Crash(SCENES[0], at, cut, met)
+            for at in range(1, requests_of(SCENES[0]) + 1)
+            for cut in Cut
+            for met in Met
+        )
+        found = next((crash for crash in crashes if try_crash(crash)[0] is not None), None)
+    assert found is not None
+    assert try_crash(found)[0] is None

@@ -23,6 +23,7 @@ __all__ = [
     "each",
     "possible",
     "proxied",
+    "settled",
     "warm",
 ]
 
@@ -123,6 +124,12 @@ async def assert_recovers(env: Env, records: Records) -> None:
     await bounded(records.delete("probe"))
 
 
+async def settled(adapter: StorageAdapter) -> None:
+    """Wait until a commit that goes on after its caller was answered has ended, so that the state stays."""
+    if adapter.coordinator is not None:
+        await bounded(adapter.coordinator.drain(PATIENCE))
+
+
 def possible(env: Env, requires: frozenset[str]) -> bool:
     """Tell whether the backend declares what an operation needs."""
     return requires <= set(env.capabilities.names())
@@ -155,14 +162,17 @@ async def at_every_point(
         How often the write failed, or was of unknown outcome, although it was applied.
     """
     silent = 0
-    async with proxied(env, timeout=timeout) as (adapter, proxy):
+    async with proxied(env) as (adapter, proxy):
         for nth in range(1, 40):
             records = env.records()
             through = records.through(adapter)
             await write.prepare(records)
             await warm(through, 1)
+            adapter.timeout = timeout
             with strike(proxy, nth) as fault:
                 errors = await attempt(env, write, through)
+            adapter.timeout = PATIENCE
+            await settled(adapter)
             applied = await write.verify(records, errors)
             silent += applied and bool(errors)
             if not fault.hits:

@@ -14,9 +14,8 @@ from daystore_compliance.plan import Plan
 from daystore_compliance.reproduce.trace import Trace
 from daystore_compliance.target import Target
 
-__all__ = ["CASE_SECONDS", "run_case", "trace_of"]
+__all__ = ["run_case", "trace_of"]
 
-CASE_SECONDS: Final = 30.0
 _THREAD_SECONDS: Final = 2.0
 _TRACE: Final = "_daystore_trace"
 
@@ -34,7 +33,7 @@ def run_case(case: Case, target: Target, *, variant: str | None = None, plan: Pl
 
     Raises:
         AssertionError: If the promise was not kept, or something was left behind.
-        TimeoutError: If it took longer than `CASE_SECONDS`.
+        TimeoutError: If it took longer than the target's ``case_seconds``.
     """
     __tracebackhide__ = True
     plan = plan or Plan()
@@ -45,7 +44,7 @@ def run_case(case: Case, target: Target, *, variant: str | None = None, plan: Pl
 
         def run(coroutine: Coroutine[Any, Any, T]) -> T:
             __tracebackhide__ = True
-            return runner.run(_timed(coroutine))
+            return runner.run(_timed(coroutine, target.case_seconds))
 
         try:
             run(env.start())
@@ -75,15 +74,15 @@ def _with_trace(error: BaseException, trace: Trace) -> BaseException:
     return error
 
 
-async def _timed(coroutine: Coroutine[Any, Any, T]) -> T:
+async def _timed(coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
     __tracebackhide__ = True
-    limit = asyncio.timeout(CASE_SECONDS)
+    limit = asyncio.timeout(seconds)
     try:
         async with limit:
             return await coroutine
     except TimeoutError:
         if limit.expired():
-            raise TimeoutError(f"the case did not end within {CASE_SECONDS:g} s") from None
+            raise TimeoutError(f"the case did not end within {seconds:g} s") from None
         raise
 
 

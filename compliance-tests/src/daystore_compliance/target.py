@@ -74,6 +74,8 @@ class Target:
             be another target like this one with a server of its own, which can be killed, see `private`, `kill`
             and `restart`.
         disposable: The storage goes with the target, so a case need not clean up behind itself.
+        case_seconds: Seconds after which a case is taken to hang. A target of which every record costs a request
+            gives more: cases with thousands of records, and with dozens of lost replies, take that long.
         secrets: What must stand in no message, such as the password of the server.
         store_options: Options of every store that the suite makes: a serializer, middleware.
         store_type: Class of every plain store that the suite makes.
@@ -85,6 +87,7 @@ class Target:
     kind: str = "embedded"
     hooks: frozenset[str] = frozenset({"reopen", "second"})
     disposable: bool = False
+    case_seconds: float = 30.0
     secrets: tuple[str, ...] = ()
     store_options: Mapping[str, Any] = MappingProxyType({})
     store_type: type[Store[Any]] = Store

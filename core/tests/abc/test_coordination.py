@@ -262,6 +262,32 @@ async def test_a_cancelled_commit_runs_on_to_its_end() -> None:
         assert await statuses(adapter) == 0
 
 
+async def test_a_transaction_that_cannot_be_ended_gives_no_sign_of_life() -> None:
+    """Otherwise its heart would beat as long as the process lives, and nobody could ever give it up."""
+    async with Singles(timeout=0.05) as adapter:
+
+        def fails(batch: WriteBatch) -> BaseException | None:
+            status = batch.operations[0].collection == STATUS_COLLECTION
+            return BackendUnavailable("down") if down and status else None
+
+        down = False
+        adapter.fails = fails
+
+        async def break_down(batch: WriteBatch) -> list[Outcome]:
+            nonlocal down
+            down = down or isinstance(batch.operations[0], Prepare)
+            return await Singles._write(adapter, batch)
+
+        adapter._write = break_down  # type: ignore[method-assign]
+        adapter._coordinator = adapter._new_coordinator()
+        with pytest.raises(OutcomeUnknown):
+            await adapter.write(WriteBatch([Put("notes", "a", b"1"), Put("notes", "b", b"1")], atomic=True))
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            _, lasting = await asyncio.wait(others, timeout=5)
+            assert not lasting
+
+
 async def test_closing_leaves_a_commit_to_others_whose_backend_does_not_answer() -> None:
     """Close takes no longer than one request may; what was decided is still there, and who waits is told so."""
     shelf = MemoryAdapter()

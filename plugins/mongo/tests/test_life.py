@@ -226,3 +226,37 @@ def test_after_500_random_cancellations_everything_is_whole(make: Callable[..., 
             assert adapter.connections == 0
 
     asyncio.run(main())
+
+
+def test_the_driver_is_cancelled_once_however_often_a_caller_is(make: Callable[..., MongoAdapter]) -> None:
+    """Cancelled twice while it waits for a server, the driver may keep a lock for ever on Python 3.11."""
+    seen: list[str] = []
+
+    async def main() -> None:
+        begun = asyncio.Event()
+
+        async def ask() -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                try:
+                    await asyncio.sleep(0.01)
+                except asyncio.CancelledError:
+                    seen.append("cancelled again")
+                seen.append("ended")
+                raise
+
+        async with make() as adapter:
+            assert adapter._connection is not None
+            asking = asyncio.ensure_future(adapter._connection.read("read", ask))
+            await begun.wait()
+            for _ in range(3):
+                asking.cancel()
+                await asyncio.sleep(0)
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+
+    asyncio.run(main())
+    assert seen == ["cancelled", "ended"], "closing waits for what was cancelled, which was told once"

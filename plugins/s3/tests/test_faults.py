@@ -107,6 +107,38 @@ def test_conditional_deletes_are_tried(ignored: tuple[str, ...]) -> None:
         asyncio.run(main())
 
 
+def test_opening_whose_answers_are_lost_ends_in_an_error_of_ours(make: Callable[..., S3Adapter]) -> None:
+    """Whichever request it is, opening succeeds or says that the server cannot be reached."""
+    send, failed = Sender.send, 0
+
+    async def main() -> int:
+        nonlocal failed
+        adapter = make()
+        for nth in range(1, 40):
+            sent = 0
+
+            def sending(self: Sender, *arguments: Any, **options: Any) -> Answer:
+                nonlocal sent
+                sent += 1
+                answer = send(self, *arguments, **options)
+                if sent >= nth:  # noqa: B023 -- it is called before the next one
+                    raise Unanswered(sent=True)
+                return answer
+
+            with patch.object(Sender, "send", sending):
+                try:
+                    await adapter.open()
+                except BackendUnavailable:
+                    failed += 1
+            await adapter.close()
+            if sent < nth:
+                return nth
+        raise AssertionError("opening takes forty requests")
+
+    assert asyncio.run(main()) > 3
+    assert failed > 2
+
+
 @pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("applied", [True, False])
 def test_a_write_whose_answer_is_lost_is_applied_once(

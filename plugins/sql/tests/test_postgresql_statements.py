@@ -1,15 +1,19 @@
-"""What operations cost on PostgreSQL: round trips."""
+"""What operations cost on PostgreSQL: round trips, and pages of the database among few and many records."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from daystore.abc import (
@@ -29,8 +33,9 @@ from daystore.abc import (
     WriteBatch,
 )
 from daystore_sql.adapter import SQLAdapter
+from daystore_sql.network.planning import plan
 
-from .test_statements import TOPIC
+from .test_statements import AND, QUERIES, TOPIC, growing
 
 DRIVERS = ("asyncpg", "psycopg")
 
@@ -146,6 +151,121 @@ def test_a_write_is_one_round_trip_and_a_batch_is_one(database: Callable[[str], 
             assert await requests(batch) == 6  # begin, lock, look for intents, ask again, write, commit
 
     asyncio.run(main())
+
+
+# --- The same at any size ------------------------------------------------------------------------------------
+
+FEWEST, FEW, MANY = 30, 1000, 100_000
+
+
+@pytest.fixture
+def own(postgresql: str) -> Iterator[str]:
+    """The URL of a database of its own, in which the server gathers statistics only when it is told to."""
+    name = f"growth_{os.urandom(6).hex()}"
+    asyncio.run(_ask(postgresql, f"CREATE DATABASE {name}"))
+    yield urlsplit(postgresql)._replace(path=f"/{name}").geturl()
+    asyncio.run(_ask(postgresql, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def _ask(url: str, *texts: str) -> None:
+    connection = await asyncpg.connect(url)
+    for text in texts:
+        await connection.execute(text)
+    await connection.close()
+
+
+async def _copy(adapter: SQLAdapter, url: str, puts: list[Put]) -> None:
+    """Put records beside those that are there, all of whose names are known, as quickly as can be."""
+    changes, _ = plan(adapter._opened._knowing, WriteBatch(puts))  # type: ignore[attr-defined]
+    connection = await asyncpg.connect(url)
+    last, now = await connection.fetchval("SELECT max(id) FROM ds_record"), adapter.clock()
+    records = [
+        (n, c.scope, c.key, c.shape, c.version, now, now, None, c.meta, c.fields, None, c.value)
+        for n, c in enumerate(changes, last + 1)
+    ]
+    entries = [
+        (n, *entry, c.key, *numbers)
+        for n, c in enumerate(changes, last + 1)
+        for entry, numbers in c.entries.items()
+    ]
+    await connection.copy_records_to_table("ds_record", records=records)
+    await connection.copy_records_to_table("ds_field", records=entries)
+    await connection.execute(f"SELECT setval('ds_record_id_seq', {last + len(changes)})")
+    await connection.close()
+
+
+def _written() -> dict[str, Any]:
+    return {"topic": "written", "score": random.randrange(100, 500)}
+
+
+async def _deleted(adapter: SQLAdapter) -> None:
+    await adapter.set("things", "deleted", b"", fields=_written())
+    await adapter.delete("things", "deleted")
+
+
+OPERATIONS: dict[str, Callable[[SQLAdapter], Awaitable[object]]] = {
+    "get": lambda a: a.get("things", "k000007"),
+    "get many": lambda a: a.get_batch("things", [f"k{n:06}" for n in range(10)]),
+    "set": lambda a: a.set("things", "written", b"", fields=_written()),
+    "set many": lambda a: a.set_batch(
+        [Put("things", f"same{n}", b"", fields={"score": n}) for n in range(9)]
+    ),
+    "move many": lambda a: a.set_batch(
+        [Put("things", f"moved{n}", b"", fields=_written()) for n in range(9)]
+    ),
+    "set and delete": _deleted,
+    "count": lambda a: a.count(Query("things", where=TOPIC)),
+    "count of two fields": lambda a: a.count(Query("things", where=AND)),
+    "sum": lambda a: a.aggregate(Query("things", where=TOPIC), SUM),
+}
+
+
+async def _measure(adapter: SQLAdapter, meter: Meter) -> dict[str, int]:
+    """Return the pages that are looked at for each operation, and for the first two pages of each query."""
+    pages: dict[str, int] = {}
+    for kind, query in QUERIES.items():
+        _, pages[kind] = await meter.cost(partial(adapter.query, query))
+        page = await adapter.query(query)
+        if page.cursor is not None:
+            later = replace(query, cursor=page.cursor)
+            _, pages[f"{kind}, page 2"] = await meter.cost(partial(adapter.query, later))
+    for kind, operation in OPERATIONS.items():
+        _, pages[kind] = await meter.cost(partial(operation, adapter))
+    return pages
+
+
+@pytest.mark.slow
+def test_an_operation_costs_the_same_among_a_thousand_and_a_hundred_thousand(own: str) -> None:
+    """Whether the statements were planned among few records or many, with or without statistics."""
+
+    async def main() -> dict[str, dict[str, int]]:
+        async with metered(own) as (adapter, meter):
+            await _ask(
+                own,
+                *(f"ALTER TABLE {t} SET (autovacuum_enabled = off)" for t in ("ds_record", "ds_field")),
+                *(f"ALTER TABLE {t} SET UNLOGGED" for t in ("ds_record", "ds_field")),
+            )
+            puts = growing(MANY)
+            await adapter.set_batch(puts[:FEWEST])
+            await _measure(adapter, meter)  # so that all is planned
+            await adapter.set_batch(puts[FEWEST:FEW])
+            await meter.explained(adapter)
+            costs = {"few": await _measure(adapter, meter)}
+            await _copy(adapter, own, puts[FEW:])
+            costs["many, planned among the fewest"] = await _measure(adapter, meter)
+            await _ask(own, "VACUUM ANALYZE")
+            costs["many, analysed"] = await _measure(adapter, meter)
+            return costs
+
+    costs = asyncio.run(main())
+    few = costs.pop("few")
+    grown = {
+        f"{kind}: {when}": (few[kind], pages)
+        for when, found in costs.items()
+        for kind, pages in found.items()
+        if pages > few[kind] * 2 + 50
+    }
+    assert grown == {}
 
 
 def test_users_data_is_never_part_of_a_statement(postgresql: str) -> None:

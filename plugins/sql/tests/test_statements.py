@@ -207,8 +207,8 @@ CHECKED = {*ADAPTIVE, "two fields"}
 """Those that look at records which they may not return: here they do not look at many, but others might."""
 
 
-async def _fill(adapter: SQLAdapter, size: int) -> None:
-    """Fill a collection: 20 records are rare, everything else grows with the size."""
+def growing(size: int) -> list[Put]:
+    """Return the records of a collection: 20 are rare, everything else grows with the size."""
     puts = []
     for n in range(size):
         rare = n < 20
@@ -223,6 +223,11 @@ async def _fill(adapter: SQLAdapter, size: int) -> None:
         if n % 5:
             fields["some"] = n
         puts.append(Put("things", f"k{n:06}", b"v" * 50, fields=fields))
+    return puts
+
+
+async def _fill(adapter: SQLAdapter, size: int) -> None:
+    puts = growing(size)
     for start in range(0, size, 10_000):
         await adapter.set_batch(puts[start : start + 10_000])
 

@@ -32,6 +32,11 @@ def daystore_commands() -> list[CommandSpec]:
             summary="Run the coordinated commit in simulated worlds, and judge what happened.",
         ),
         CommandSpec(
+            name="money",
+            app=f"{home}.money:money",
+            summary="Move money across backends while everything is killed, and count it.",
+        ),
+        CommandSpec(
             name="services",
             app=f"{home}.services:app",
             summary="Start real servers to try backends against, and end them.",

@@ -12,15 +12,24 @@ from os import cpu_count
 from rich.progress import Progress
 
 from daystore_compliance.certificate.verdict import Exit
+from daystore_compliance.simulation.crashes import Tally, requests_of, try_all
 from daystore_compliance.simulation.mutants import MUTANTS
 from daystore_compliance.simulation.run import UNSERIALIZABLE, Result, plan, run, shrink
+from daystore_compliance.simulation.scenes import SCENES
 
 __all__ = ["simulate"]
 
 CHUNK = 250
 
 
-def simulate(*, seeds: int = 2000, start: int = 0, mutants: bool = False, workers: int | None = None) -> int:
+def simulate(
+    *,
+    seeds: int = 2000,
+    start: int = 0,
+    mutants: bool = False,
+    crashes: bool = False,
+    workers: int | None = None,
+) -> int:
     """Run the coordinated commit in simulated worlds, one a seed, and judge every history.
 
     The first seed that fails is made smaller and told with its history. Ends with 1 if one failed, with 5 if a
@@ -30,6 +39,7 @@ def simulate(*, seeds: int = 2000, start: int = 0, mutants: bool = False, worker
         seeds: How many worlds.
         start: The first seed.
         mutants: Make mistakes in the protocol on purpose, one after the other, and see each of them found.
+        crashes: Let a process die at every request of small transactions instead, and others meet what is left.
         workers: Processes to run at the same time; as many as there are processors.
     """
     started = time.monotonic()
@@ -39,6 +49,8 @@ def simulate(*, seeds: int = 2000, start: int = 0, mutants: bool = False, worker
     ):
         if mutants:
             return _mutants(pool, bar, started)
+        if crashes:
+            return _crashes(pool, bar, started)
         task = bar.add_task("worlds", total=seeds)
         acknowledged = 0
         failed: list[int] = []
@@ -70,6 +82,21 @@ def _mutants(pool: ProcessPoolExecutor, bar: Progress, started: float) -> int:
         f"{len(MUTANTS)} mistakes, {len(MUTANTS) - len(missed)} found; {time.monotonic() - started:.0f} s\n"
     )
     return Exit.SELFTEST if missed else 0
+
+
+def _crashes(pool: ProcessPoolExecutor, bar: Progress, started: float) -> int:
+    points = [(scene, at) for scene in SCENES for at in range(1, requests_of(scene) + 1)]
+    task = bar.add_task("requests", total=len(points))
+    tally = Tally()
+    for done in as_completed([pool.submit(try_all, scene, at) for scene, at in points]):
+        tally.add(done.result())
+        bar.advance(task)
+    sys.stdout.writelines(f"{problem}\n" for problem in sorted(tally.failed)[:20])
+    sys.stdout.write(
+        f"{len(SCENES)} transactions, {len(points)} requests; {tally.once} crash points, {tally.twice} more where "
+        f"who met what was left died as well, {len(tally.failed)} failed; {time.monotonic() - started:.0f} s\n"
+    )
+    return 1 if tally.failed else 0
 
 
 def _chunks(first: int, end: int) -> Iterator[tuple[int, int]]:

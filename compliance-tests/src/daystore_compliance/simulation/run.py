@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Final
+from typing import Any, Final
 from unittest.mock import patch
 
 from daystore.abc import Query
-from daystore.abc.coordination import STATUS_COLLECTION, Participant, resolver
+from daystore.abc.coordination import resolver
 from daystore_compliance.simulation.clients import COLLECTION, Client, Mix, until_dead
 from daystore_compliance.simulation.history import Event, Scan, is_strictly_serializable
-from daystore_compliance.simulation.stores import AtomicStore, SimulatedStore, SingleStore
+from daystore_compliance.simulation.stores import SimulatedStore, Stores, recover
 from daystore_compliance.simulation.time import Stalled, VirtualLoop
 from daystore_compliance.simulation.world import Fates, Process, World
 
-__all__ = ["UNSERIALIZABLE", "Plan", "Result", "plan", "run", "shrink"]
+__all__ = ["UNSERIALIZABLE", "Plan", "Result", "finish", "judge", "plan", "run", "shrink"]
 
-KINDS: Final = {"single": SingleStore, "atomic": AtomicStore}
 UNSERIALIZABLE: Final = "the history is not strictly serializable"
 PATIENCE: Final = 600.0
 """Virtual seconds after which a world that still works is stuck."""
@@ -95,23 +94,35 @@ def plan(seed: int) -> Plan:
 
 def run(plan: Plan) -> Result:
     """Run a world, and judge its history."""
-    loop = VirtualLoop()
-    world = World(plan.seed, plan.fates, loop)
+    world = World(plan.seed, plan.fates, VirtualLoop())
     history: list[Event] = []
-    asyncio.set_event_loop(loop)
+    problem = judge(world, _live(plan, world, history), history)
+    committed = sum(event.ended is not None for event in history)
+    return Result(plan, problem, tuple(history), committed)
+
+
+def judge(world: World, life: Coroutine[Any, Any, str | None], history: Sequence[Event]) -> str | None:
+    """Live the life of a world, and judge its history.
+
+    Args:
+        world: The world, which ends with it.
+        life: What happens in it; it returns what is wrong by itself.
+        history: What has happened when it has ended.
+
+    Returns:
+        What was wrong, or ``None``.
+    """
+    asyncio.set_event_loop(world.loop)
     try:
-        with _no_other_chance(plan.seed):
-            problem = loop.run_until_complete(asyncio.wait_for(_live(plan, world, history), PATIENCE))
+        with _no_other_chance(world.seed):
+            problem = world.loop.run_until_complete(asyncio.wait_for(life, PATIENCE))
     except TimeoutError:
         problem = f"it did not end within {PATIENCE:g} virtual seconds"
     except Stalled as error:
         problem = str(error)
     finally:
-        _end(world, loop)
-    if not is_strictly_serializable(history):
-        problem = UNSERIALIZABLE
-    committed = sum(event.ended is not None for event in history)
-    return Result(plan, problem, tuple(history), committed)
+        _end(world)
+    return problem if is_strictly_serializable(history) else UNSERIALIZABLE
 
 
 @contextmanager
@@ -125,66 +136,43 @@ def _no_other_chance(seed: int) -> Iterator[None]:
         yield
 
 
-def _participant(store: SimulatedStore | None) -> Participant | None:
-    return None if store is None or store.coordinator is None else store.coordinator.participant
-
-
-def _end(world: World, loop: VirtualLoop) -> None:
+def _end(world: World) -> None:
     """End what the dead have left behind in this process."""
     world.over = True
-    while tasks := asyncio.all_tasks(loop):
+    while tasks := asyncio.all_tasks(world.loop):
         for task in tasks:
             task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        world.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
     asyncio.set_event_loop(None)
-    loop.close()
+    world.loop.close()
 
 
 async def _live(plan: Plan, world: World, history: list[Event]) -> str | None:
-    shared: dict[str, SimulatedStore] = {}
-
-    async def stores(process: Process) -> dict[str, SimulatedStore]:
-        made: dict[str, SimulatedStore] = {}
-        for name, kind in plan.stores:
-            made[name] = KINDS[kind](process, shared.get(name), plan.lease)
-            shared.setdefault(name, made[name])
-        for store in made.values():
-            store.join(lambda name: _participant(made.get(name)))
-            await store.open()
-        return made
-
+    stores = Stores(plan.stores, plan.lease)
     keys = tuple("abcdef"[: plan.keys])
     clients = []
     for number in range(plan.clients):
         process = Process(world)
-        clients.append(Client(f"p{number}", process, await stores(process), keys, history))
+        clients.append(Client(f"p{number}", process, await stores.open(process), keys, history))
     work = [world.loop.create_task(client.work(plan.operations, plan.mix)) for client in clients]
     await asyncio.gather(*(until_dead(client, task) for client, task in zip(clients, work, strict=True)))
-    keeper = Process(world, immortal=True)
-    last = await stores(keeper)
+    last = await stores.open(Process(world, immortal=True))
     await asyncio.sleep(1.0)  # for what is applied late
-    problem: str | None = "intents or status records are left that recovery does not end"
-    for _ in range(20):
-        left = 0
-        for store in last.values():
-            assert store.coordinator is not None
-            left += await store.coordinator.recover()
-        if not left and all([await _is_clean(store) for store in last.values()]):
-            problem = None
-            break
-        await asyncio.sleep(plan.lease * 1.1)
+    return await finish(world, last, plan.lease, history)
+
+
+async def finish(
+    world: World, stores: Mapping[str, SimulatedStore], lease: float, history: list[Event]
+) -> str | None:
+    """Recover what was left, and add to the history what is there in the end; return what is wrong."""
+    clean = await recover(stores, lease)
     final = Event("keeper", "final state", world.tick())
-    for name, store in last.items():
+    for name, store in stores.items():
         found = await store.query(Query(COLLECTION))
         final.scans.append(Scan(name, {record.key: record.value for record in found.records}))
     final.ended = world.tick()
     history.append(final)
-    return problem
-
-
-async def _is_clean(store: SimulatedStore) -> bool:
-    left = await store.query(Query(STATUS_COLLECTION))
-    return not left.records and not await store._prepared(None)
+    return None if clean else "intents or status records are left that recovery does not end"
 
 
 def shrink(result: Result) -> Result:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Sequence
-from typing import ClassVar
+from collections.abc import Hashable, Mapping, Sequence
+from typing import ClassVar, Final
 
 from daystore.abc import Consistency, Outcome, Page, Query, Record, WriteBatch
-from daystore.abc.coordination import Coordinator
+from daystore.abc.coordination import STATUS_COLLECTION, Coordinator, Participant
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import OutcomeUnknown
 from daystore_compliance.simulation.world import Process, at_once
 
-__all__ = ["AtomicStore", "SimulatedStore", "SingleStore"]
+__all__ = ["AtomicStore", "SimulatedStore", "SingleStore", "Stores", "recover"]
 
 
 class SimulatedStore(MemoryAdapter):
@@ -88,6 +88,56 @@ class AtomicStore(SimulatedStore):
             return [_unknown() for _ in batch.operations]
 
         return await self.process.request(lambda: at_once(write(batch)), lost)
+
+
+KINDS: Final[dict[str, type[SimulatedStore]]] = {"single": SingleStore, "atomic": AtomicStore}
+
+
+class Stores:
+    """The stores of a world.
+
+    Args:
+        kinds: The kind of each, by name: ``single`` or ``atomic``.
+        lease: Of the transactions, in seconds.
+    """
+
+    def __init__(self, kinds: Sequence[tuple[str, str]], lease: float) -> None:
+        self.lease: float = lease
+        self._kinds = kinds
+        self._shared: dict[str, SimulatedStore] = {}
+
+    async def open(self, process: Process) -> dict[str, SimulatedStore]:
+        """Return open adapters of a process's own, by the names of the stores."""
+        made: dict[str, SimulatedStore] = {}
+        for name, kind in self._kinds:
+            made[name] = KINDS[kind](process, self._shared.get(name), self.lease)
+            self._shared.setdefault(name, made[name])
+        for store in made.values():
+            store.join(lambda name: _participant(made.get(name)))
+            await store.open()
+        return made
+
+
+async def recover(stores: Mapping[str, SimulatedStore], lease: float) -> bool:
+    """Recover until nothing is left of transactions; return whether that can be reached."""
+    for _ in range(20):
+        left = 0
+        for store in stores.values():
+            assert store.coordinator is not None
+            left += await store.coordinator.recover()
+        if not left and all([await _is_clean(store) for store in stores.values()]):
+            return True
+        await asyncio.sleep(lease * 1.1)
+    return False
+
+
+async def _is_clean(store: SimulatedStore) -> bool:
+    left = await store.query(Query(STATUS_COLLECTION))
+    return not left.records and not await store._prepared(None)
+
+
+def _participant(store: SimulatedStore | None) -> Participant | None:
+    return None if store is None or store.coordinator is None else store.coordinator.participant
 
 
 def _unknown() -> Outcome:

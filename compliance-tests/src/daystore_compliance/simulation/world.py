@@ -47,11 +47,13 @@ class World:
     """
 
     def __init__(self, seed: int, fates: Fates, loop: asyncio.AbstractEventLoop) -> None:
+        self.seed: int = seed
         self.random: Random = Random(seed)
         self.fates: Fates = fates
         self.loop: asyncio.AbstractEventLoop = loop
         self.turn: int = 0
         self.over: bool = False
+        self._unanswered: list[asyncio.Future[Any]] = []
 
     def clock(self) -> Instant:
         """Return the present instant."""
@@ -61,6 +63,10 @@ class World:
         """Return a number that grows with every call and every request: real time, as histories know it."""
         self.turn += 1
         return self.turn
+
+    def keep(self, answer: asyncio.Future[Any]) -> None:
+        """Keep an answer that never comes, as long as there may be somebody who waits for it."""
+        self._unanswered.append(answer)
 
 
 class Process:
@@ -89,7 +95,8 @@ class Process:
             raise _unanswered()
         answer: asyncio.Future[T] = world.loop.create_future()
         if self.dead:
-            return await answer  # which never comes
+            world.keep(answer)
+            return await answer
         fate = "none" if self.immortal else self._fate()
         there, back = chance.expovariate(1000), chance.expovariate(1000)
         if not self.immortal and chance.random() < world.fates.slow:
@@ -121,6 +128,8 @@ class Process:
 
     def _deliver(self, answer: asyncio.Future[T], result: Callable[[], T | DaystoreError]) -> None:
         """Give an answer to a process that is alive and waits for it."""
+        if self.dead:
+            self.world.keep(answer)
         if self.dead or answer.done():
             return
         try:

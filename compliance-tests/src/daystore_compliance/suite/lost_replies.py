@@ -20,6 +20,7 @@ from daystore_compliance.faults import (
     each,
     possible,
     proxied,
+    settled,
     warm,
 )
 from daystore_compliance.operations import READS, WRITES, WRITING, Write
@@ -68,6 +69,7 @@ async def _looked_for(env: Env, write: Write) -> None:
             await warm(through, 1)
             with proxy.drop_reply(nth) as first, proxy.drop_reply(nth + 1) as second:
                 errors = await attempt(env, write, through)
+            await settled(adapter)
             await write.verify(records, errors)
             if not first.hits:
                 assert nth > 1, "no reply was lost"

@@ -43,8 +43,8 @@ class MongoTarget(ServiceTarget):
     hooks: frozenset[str] = frozenset({"fresh", "future", "process", "proxy", "raw", "reopen", "second"})
 
     def adapter(self, url: str, namespace: str, clock: Clock) -> StorageAdapter:
-        """Return a closed adapter."""
-        return MongoAdapter.from_url(url, namespace=namespace, clock=clock)
+        """Return a closed adapter. Its driver waits shorter than cases do for what tells it how the server is."""
+        return MongoAdapter.from_url(url, namespace=namespace, clock=clock, connect_timeout=1.0)
 
     async def forget(self, namespace: str) -> None:
         """Drop the collections of a namespace: a server makes the indexes of others more slowly beside them."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from pymongo import ReadPreference, WriteConcern
 from pymongo.asynchronous.collection import AsyncCollection
@@ -26,6 +26,7 @@ __all__ = ["Collection", "Connection", "Facts", "Lost", "closed", "concerns_of"]
 
 Collection: TypeAlias = "AsyncCollection[Document]"
 T = TypeVar("T")
+Ask: TypeAlias = Callable[[], Coroutine[Any, Any, T]]
 
 DELAYS: Final = (0.05, 0.2, 0.6)
 """Seconds before each further attempt of what can be asked again."""
@@ -101,11 +102,14 @@ class Connection:
         self._secondary = secondary
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._ending: set[asyncio.Future[Any]] = set()
 
     async def close(self) -> None:
         """End all connections."""
         self._closed = True
         await self.client.close()
+        while self._ending:
+            await asyncio.wait(self._ending)
 
     async def learn(self) -> Facts:
         """Ask a server what it is."""
@@ -134,7 +138,7 @@ class Connection:
         concern, preference = concerns_of(consistency, replicated=self.replicated, secondary=self._secondary)
         return self.database.get_collection(name, read_concern=concern, read_preference=preference)
 
-    async def read(self, operation: str, ask: Callable[[], Awaitable[T]]) -> T:
+    async def read(self, operation: str, ask: Ask[T]) -> T:
         """Ask for something that changes nothing, or that may be done twice; as often as it is worth it.
 
         Raises:
@@ -145,7 +149,7 @@ class Connection:
         except PyMongoError as error:
             raise error_of(error, operation) from error
 
-    async def write(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def write(self, ask: Ask[T]) -> T:
         """Ask for a change; again only if nobody can have made it.
 
         Raises:
@@ -159,7 +163,7 @@ class Connection:
         except PyMongoError as error:
             raise (Lost() if is_lost(error) else error_of(error, "write")) from error
 
-    async def _again(self, ask: Callable[[], Awaitable[T]], is_worth_it: Callable[[PyMongoError], bool]) -> T:
+    async def _again(self, ask: Ask[T], is_worth_it: Callable[[PyMongoError], bool]) -> T:
         for delay in DELAYS:
             try:
                 return await self._once(ask)
@@ -169,20 +173,27 @@ class Connection:
             await asyncio.sleep(delay)
         return await self._once(ask)
 
-    async def _once(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _once(self, ask: Ask[T]) -> T:
+        """Ask, in a task that is cancelled once at most: cancelled twice, the driver may keep a lock for ever."""
         if self._closed or self._loop is not asyncio.get_running_loop():
             raise closed()
-        task = asyncio.current_task()
-        cancelled = 0 if task is None else task.cancelling()
+        asking = asyncio.ensure_future(ask())
         try:
-            answer = await ask()
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            self._ending.add(asking)
+            asking.add_done_callback(self._ended)
+            asking.cancel()
+            raise
         except InvalidOperation as error:
             if self._closed:
                 raise closed() from error
             raise
-        if task is not None and task.cancelling() > cancelled:
-            raise asyncio.CancelledError  # the driver has had its answer at the same time, and forgot about it
-        return answer
+
+    def _ended(self, asking: asyncio.Future[Any]) -> None:
+        self._ending.discard(asking)
+        if not asking.cancelled():
+            asking.exception()  # there is nobody to be told
 
 
 def closed() -> StoreClosed:

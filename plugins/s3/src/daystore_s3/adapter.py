@@ -36,8 +36,9 @@ from daystore_s3.explaining import run_explain
 from daystore_s3.opening import prepare, probe
 from daystore_s3.places import Places
 from daystore_s3.reading import read_kept
-from daystore_s3.requests import Requests
+from daystore_s3.requests import Requests, unreachable
 from daystore_s3.searching import Searcher
+from daystore_s3.sending import Busy, Unanswered
 from daystore_s3.sweeping import Sweeper
 from daystore_s3.urls import Location, locate
 from daystore_s3.writing import Writer
@@ -136,6 +137,9 @@ class S3Adapter(StorageAdapter):
                     await requests.connect()
                     await prepare(requests, self.places)
                     self.removes = await probe(requests, self.places)
+            except (Busy, Unanswered) as error:
+                requests.close()
+                raise unreachable(error.__cause__ or error, "open") from error
             except BaseException:
                 requests.close()
                 raise
@@ -165,6 +169,8 @@ class S3Adapter(StorageAdapter):
                     await writer.drain()
             finally:
                 requests.close()
+                if writer is not None:
+                    await writer.drain()  # what was not answered until now ends soon
 
     @property
     def requests(self) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 
 from daystore.abc import Clock, Outcome, Prepare, Release
 from daystore.abc.record import Operation
-from daystore.errors import BackendUnavailable, OperationTimeout
+from daystore.errors import BackendUnavailable, OperationTimeout, StoreClosed
 from daystore_s3.errors import BACKEND, unavailable, unknown
 from daystore_s3.grouping import Group
 from daystore_s3.judging import after, judge
@@ -200,7 +200,7 @@ class Change:
             except (Busy, Unanswered) as error:
                 cause = error.__cause__ or error
                 self._open |= isinstance(error, Unanswered) and error.sent
-            except (BackendUnavailable, OperationTimeout) as error:
+            except (BackendUnavailable, OperationTimeout, StoreClosed) as error:
                 if not self._open:
                     raise
                 cause = error

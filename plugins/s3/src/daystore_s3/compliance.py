@@ -56,7 +56,7 @@ def _probe(url: str) -> None:
             client.create_bucket(Bucket=bucket)
 
 
-_VERSITYGW = ("versitygw", "--keep-alive", "--access", USER, "--secret", PASSWORD, "--port")
+_VERSITYGW = ("versitygw", "--quiet", "--keep-alive", "--access", USER, "--secret", PASSWORD, "--port")
 VERSITYGW = Service(
     name="versitygw",
     image="versity/versitygw:v1.8.0",
@@ -108,6 +108,7 @@ class S3Target(ServiceTarget):
     hooks: frozenset[str] = frozenset(
         {"crash", "fresh", "future", "process", "proxy", "raw", "reopen", "second"}
     )
+    case_seconds = 120.0
     options: ClassVar[dict[str, Any]] = {}
 
     def adapter(self, url: str, namespace: str, clock: Clock) -> StorageAdapter:
@@ -134,7 +135,7 @@ class S3Target(ServiceTarget):
         What commits do after their answer is waited for.
         """
         if adapter.coordinator is not None:
-            await adapter.coordinator.drain()
+            await adapter.coordinator.drain(adapter.timeout)
         return await asyncio.to_thread(self._count, cast("S3Adapter", adapter))
 
     def _count(self, adapter: S3Adapter) -> Raw:

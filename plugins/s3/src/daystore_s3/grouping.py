@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 
-from daystore.errors import BackendUnavailable
+from daystore.errors import BackendUnavailable, StoreClosed
 from daystore_s3.markers import Note, encode_notes
 from daystore_s3.objects import new_id
 from daystore_s3.places import Places
@@ -85,7 +85,7 @@ class Group:
         await self._requests.keep(self._name, encode_notes(notes))
 
     async def _tidy(self) -> None:
-        with suppress(BackendUnavailable):  # the note tells whoever sweeps what is left to do
+        with suppress(BackendUnavailable, StoreClosed):  # the note tells whoever sweeps what is left to do
             await self._requests.drop_all(self._dropped)
             if self._name and self._clean:
                 await self._requests.drop(self._name)

@@ -172,10 +172,11 @@ def _select(
     for n, (name, slot) in enumerate(slots.items()):
         if slot.kind == "field":
             entry = ds_field.alias(f"v{n}")
-            of_record = and_(entry.c.record == found.row.number, entry.c.field == bindparam(f"slot_{n}"))
+            of_record = dialect.of_record(entry, found.row.number, bindparam(f"slot_{n}"))
             single = entry.c.sort_key < bindparam("singles")
-            source = source.outerjoin(entry, and_(of_record, single))
-            columns[name] = slot, entry.c.sort_key, entry.c
+            joined, condition = dialect.beside(entry, and_(of_record, single))
+            source = source.outerjoin(joined, condition)
+            columns[name] = slot, joined.c.sort_key, joined.c
             entries.append(entry)
         elif slot.kind == "key":
             columns[name] = slot, found.row.key, None

@@ -109,9 +109,14 @@ ds_record: Table = Table(
     Column("value", LargeBinary, nullable=False),
 )
 Index("ds_record_key", ds_record.c.scope, ds_record.c.key, unique=True)
-Index("ds_record_shape", ds_record.c.shape, ds_record.c.key)
-Index("ds_record_created", ds_record.c.scope, ds_record.c.created_at, ds_record.c.key)
-Index("ds_record_updated", ds_record.c.scope, ds_record.c.updated_at, ds_record.c.key)
+# All rows are in these. The condition keeps PostgreSQL from looking for a key there while a table is small,
+# and from going on with it when the table has grown.
+for _name, _columns in (
+    ("shape", (ds_record.c.shape, ds_record.c.key)),
+    ("created", (ds_record.c.scope, ds_record.c.created_at, ds_record.c.key)),
+    ("updated", (ds_record.c.scope, ds_record.c.updated_at, ds_record.c.key)),
+):
+    Index(f"ds_record_{_name}", *_columns, postgresql_where=_columns[-2].is_not(None))
 _expires = ds_record.c.expires_at.is_not(None)
 Index("ds_record_expires", ds_record.c.expires_at, sqlite_where=_expires, postgresql_where=_expires)
 _intent = ds_record.c.intent.is_not(None)

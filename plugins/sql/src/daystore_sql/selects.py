@@ -126,6 +126,7 @@ class Row:
     Args:
         number: Column with the number of the record.
         key: Column with its key.
+        dialect: Of the database.
         record: The record itself, where it is what is read.
         entry: The entry of the index of fields, where it is what is read.
     """
@@ -134,12 +135,14 @@ class Row:
         self,
         number: ColumnElement[Any],
         key: ColumnElement[Any],
+        dialect: Dialect,
         record: FromClause | None = None,
         entry: FromClause | None = None,
     ) -> None:
         self.number = number
         self.key = key
         self.entry = entry
+        self._dialect = dialect
         self._record = record
 
     def satisfies(self, condition: Callable[[FromClause], ColumnElement[bool]]) -> ColumnElement[bool]:
@@ -148,7 +151,7 @@ class Row:
             return condition(self._record)
         record = ds_record.alias("r")
         found = select(_ONE).select_from(record).where(record.c.id == self.number, condition(record))
-        return exists(by_number(found, record))
+        return exists(self._dialect.probe(by_number(found, record)))
 
     def value(self, name: str) -> ColumnElement[Any]:
         """Return a column of the record."""
@@ -208,7 +211,7 @@ class Found:
             query = select(row.number.label("record"), row.key.label("key")).where(condition)
             queries.append(self._dialect.hinted(query, table, _INDEXES[leaf.kind]))
         self.source = union(*queries).subquery("u")
-        return Row(self.source.c.record, self.source.c.key)
+        return Row(self.source.c.record, self.source.c.key, self._dialect)
 
     def _read(self, leaf: Leaf, n: int) -> tuple[FromClause, Row, ColumnElement[bool]]:
         if leaf.kind == "field":
@@ -216,12 +219,12 @@ class Found:
             condition = and_(
                 entry.c.field == bindparam(f"field_{n}"), self._within(entry.c.sort_key, leaf, n)
             )
-            return entry, Row(entry.c.record, entry.c.key, entry=entry), condition
+            return entry, Row(entry.c.record, entry.c.key, self._dialect, entry=entry), condition
         record = ds_record.alias("d")
         condition = self._within(record.c[leaf.kind], leaf, n)
         if leaf.kind != "shape":  # a shape belongs to one collection
             condition = and_(record.c.scope == bindparam("scope"), condition)
-        return record, Row(record.c.id, record.c.key, record), condition
+        return record, Row(record.c.id, record.c.key, self._dialect, record), condition
 
     def _condition(self, node: Node) -> ColumnElement[bool]:
         if isinstance(node, Leaf):
@@ -235,9 +238,10 @@ class Found:
         n = next(self._numbers)
         if leaf.kind == "field":
             entry = ds_field.alias("x")
-            of_record = (entry.c.record == self.row.number, entry.c.field == bindparam(f"field_{n}"))
+            of_record = self._dialect.of_record(entry, self.row.number, bindparam(f"field_{n}"))
             within = self._within(entry.c.sort_key, leaf, n)
-            return exists(by_number(select(_ONE).select_from(entry).where(*of_record, within), entry))
+            found = by_number(select(_ONE).select_from(entry).where(of_record, within), entry)
+            return exists(self._dialect.probe(found))
         if leaf.kind == "key":
             return self._within(self.row.key, leaf, n)
         return self.row.satisfies(lambda record: self._within(record.c[leaf.kind], leaf, n))
@@ -274,7 +278,7 @@ def pick_select(access: Access, dialect: Dialect, alive: Alive, *, reverse_ties:
     found = Found(access, dialect, alive)
     columns = [found.row.number, found.row.key]
     if access.part.kind != "key":
-        columns.append(_place(access, found.row))
+        columns.append(_place(access, found.row, dialect))
     query = found.select(*columns).order_by(*_order(access, columns, reverse_ties=reverse_ties))
     return query.limit(_LIMIT).offset(_OFFSET)
 
@@ -298,13 +302,14 @@ def page_select(access: Access, dialect: Dialect, alive: Alive, *, reverse_ties:
     names = ("number", "sort", "place")
     labelled = [column.label(name) for name, column in zip(names, pick.selected_columns, strict=False)]
     picked = pick.with_only_columns(*labelled, maintain_column_froms=True).subquery("p")
-    record, one = ds_record.alias("q"), select(_last_shape().label("last")).subquery("s")
-    source = one.outerjoin(picked.join(record, record.c.id == picked.c.number), true())
+    table, one = ds_record.alias("q"), select(_last_shape().label("last")).subquery("s")
+    record, condition = dialect.beside(table, table.c.id == picked.c.number)
+    source = one.outerjoin(picked.join(record, condition), true())
     columns = list(picked.c)
     wanted: Select[Any] = select(*columns, *dialect.statements.columns_of(record), one.c.last).select_from(
         source
     )
-    wanted = by_number(wanted, record).prefix_with("STRAIGHT_JOIN", dialect="mysql")
+    wanted = by_number(wanted, table).prefix_with("STRAIGHT_JOIN", dialect="mysql")
     return wanted.order_by(*_order(access, columns, reverse_ties=reverse_ties))
 
 
@@ -331,16 +336,16 @@ def _merged_select(access: Access, dialect: Dialect, alive: Alive) -> Select[Any
     return select(united.record, united.key).order_by(key).limit(_LIMIT).offset(_OFFSET)
 
 
-def _place(access: Access, row: Row) -> ColumnElement[Any]:
+def _place(access: Access, row: Row, dialect: Dialect) -> ColumnElement[Any]:
     part = access.part
     if part.kind != "field":
         return row.value(part.kind).label("place")
     if row.entry is not None and access.arms[0].column == ("field", part.field):
         return row.entry.c.sort_key
     entry = ds_field.alias("o")
-    of_record = (entry.c.record == row.number, entry.c.field == bindparam("order_field"))
+    of_record = dialect.of_record(entry, row.number, bindparam("order_field"))
     scalar = entry.c.sort_key < bindparam("scalars")
-    found = select(entry.c.sort_key).where(*of_record, scalar)
+    found = select(entry.c.sort_key).where(of_record, scalar)
     return by_number(found, entry).scalar_subquery().label("place")
 
 

@@ -128,9 +128,8 @@ class Commit:
         """
         try:
             return await self._run()
-        except asyncio.CancelledError:  # the adapter is closed, or the event loop: whoever meets it ends it
+        finally:  # also where the end is not certain, or the adapter is closed: whoever meets it then ends it
             self._ticket.leave()
-            raise
 
     async def _run(self) -> list[list[Outcome]]:
         await self._ticket.ready()

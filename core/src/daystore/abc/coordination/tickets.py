@@ -127,7 +127,7 @@ class Ticket:
                 await self._log.remove(self.transaction, self._version)
 
     def leave(self) -> None:
-        """Do nothing more for the transaction, as if this process had died."""
+        """Give no sign of life any more: it is decided, or left to others."""
         self._ended = True
         _heart().drop(self)
 

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Insert,
     Select,
     Table,
+    and_,
     func,
     insert,
     literal_column,
@@ -123,6 +124,22 @@ class Dialect(ABC):
     @abstractmethod
     def hinted(self, query: Select[Any], table: FromClause, index: str) -> Select[Any]:
         """Make a query use an index, where the database lets itself be told."""
+
+    def probe(self, query: Select[Any]) -> Select[Any]:
+        """Have what a query looks up for one row looked up for each row, and never joined to all of them."""
+        return query
+
+    def beside(
+        self, table: FromClause, condition: ColumnElement[bool]
+    ) -> tuple[FromClause, ColumnElement[bool]]:
+        """Return what to join, and on which condition, to look up rows of a table for each row as `probe` does."""
+        return table, condition
+
+    def of_record(
+        self, entry: FromClause, number: ColumnElement[Any], field: ColumnElement[Any]
+    ) -> ColumnElement[bool]:
+        """Return the condition that an entry of the index of fields belongs to a record that is at hand."""
+        return and_(entry.c.record == number, entry.c.field == field)
 
     def whole_sums(self, column: ColumnElement[Any]) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
         """Return the sums of the upper and of the lower 32 bits of a column of integers."""

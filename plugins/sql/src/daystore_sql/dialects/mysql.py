@@ -212,7 +212,7 @@ class MySQLDialect(NetworkDialect):
         """Return the server's version, and how it keeps what is committed."""
         text = "SELECT VERSION(), @@innodb_flush_log_at_trx_commit, @@log_bin, @@sync_binlog"
         names = ("version", "innodb_flush_log_at_trx_commit", "log_bin", "sync_binlog")
-        return dict(zip(names, map(str, connection.execute(text).fetchone()), strict=True))
+        return dict(zip(names, map(str, self.only_row(connection, text)), strict=True))
 
     # --- Reading and writing -----------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from daystore.abc import Instant
-from daystore_sql.dialects.base import Dialect
+from daystore_sql.dialects.base import Connection, Dialect
 from daystore_sql.network.changes import Changes, Ticket, Verdict
-from daystore_sql.network.driver import DriverConnection, DriverFailure, Refused, Row
+from daystore_sql.network.driver import DriverConnection, DriverFailure, Lost, Refused, Row
 
 __all__ = ["NetworkDialect", "ServerFacts"]
 
@@ -42,6 +42,18 @@ class NetworkDialect(Dialect):
     is_far: ClassVar[bool] = True
     driver_error: type[Exception] = DriverFailure
     label: str
+
+    @staticmethod
+    def only_row(connection: Connection, text: str) -> Row:
+        """Return the row of a statement that always has one.
+
+        Raises:
+            Lost: If there is none: that was the answer to another statement, sent twice on the way.
+        """
+        row: Row | None = connection.execute(text).fetchone()
+        if row is None:
+            raise Lost(sent=True)
+        return row
 
     @abstractmethod
     async def hello(self, connection: DriverConnection) -> ServerFacts:

@@ -18,22 +18,25 @@ from sqlalchemy import (
     LargeBinary,
     Select,
     Table,
+    and_,
     cast,
     func,
     literal_column,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.engine import Dialect as SQLAlchemyDialect
 
-from daystore.abc import Holds, Instant
+from daystore.abc import Instant
 from daystore.abc.evaluate import exact_sum
 from daystore.errors import DaystoreError
 from daystore_sql.dialects import postgresql_errors
 from daystore_sql.dialects import postgresql_statements as texts
 from daystore_sql.dialects.base import Connection
 from daystore_sql.dialects.network import NetworkDialect, ServerFacts
+from daystore_sql.dialects.postgresql_writing import MISSED, parameters_of, verdicts_of
 from daystore_sql.errors import unavailable
 from daystore_sql.network.changes import Changes, Stale, Ticket, TooLate, Verdict
 from daystore_sql.network.driver import DriverConnection, Refused, Row
@@ -85,6 +88,22 @@ class PostgreSQLDialect(NetworkDialect):
     def hinted(self, query: Select[Any], table: FromClause, index: str) -> Select[Any]:
         """Leave it to the planner, which takes no hints."""
         return query
+
+    def probe(self, query: Select[Any]) -> Select[Any]:
+        """Keep the planner from making a join of it: that could read all that satisfies one condition."""
+        return query.offset(literal_column("0"))
+
+    def beside(
+        self, table: FromClause, condition: ColumnElement[bool]
+    ) -> tuple[FromClause, ColumnElement[bool]]:
+        """Make it a subquery that refers to the row, for the same reason."""
+        return self.probe(select(table).where(condition)).lateral(), true()
+
+    def of_record(
+        self, entry: FromClause, number: ColumnElement[Any], field: ColumnElement[Any]
+    ) -> ColumnElement[bool]:
+        """Leave no condition to the index by field: among few rows the planner takes one for the other."""
+        return and_(entry.c.record == number, entry.c.field + literal_column("0") == field)
 
     def float_sum(self, real: ColumnElement[Any], whole: ColumnElement[Any]) -> ColumnElement[Any]:
         """Collect the bits of the floats: PostgreSQL's own sums add up errors."""
@@ -141,9 +160,8 @@ class PostgreSQLDialect(NetworkDialect):
 
     def about(self, connection: Connection) -> dict[str, str]:
         """Return the server's version."""
-        row = connection.execute(
-            "SELECT current_setting('server_version'), current_setting('synchronous_commit')"
-        ).fetchone()
+        text = "SELECT current_setting('server_version'), current_setting('synchronous_commit')"
+        row = self.only_row(connection, text)
         return {"postgresql": row[0], "synchronous_commit": row[1]}
 
     def translate(self, error: Exception, operation: str) -> DaystoreError:
@@ -177,19 +195,21 @@ class PostgreSQLDialect(NetworkDialect):
         """Read with one statement."""
         if len(keys) == 1:
             return await connection.fetch(texts.GET, (scope, keys[0].encode(), now))
-        return await connection.fetch(texts.GET_MANY, (scope, [key.encode() for key in keys], now))
+        return await connection.fetch(
+            texts.GET_MANY, (scope, [key.encode() for key in dict.fromkeys(keys)], now)
+        )
 
     async def write(
         self, connection: DriverConnection, changes: Changes, ticket: Ticket, *, inside: bool
     ) -> Sequence[Verdict]:
         """Write with one statement."""
-        rows = await connection.fetch(texts.WRITE, _parameters(changes, ticket))
+        rows = await connection.fetch(texts.WRITE, parameters_of(changes, ticket))
         outcome, currents, stale, late, done, _, _ = rows[0]
         if stale:
             raise Stale
         if late or not done:
             raise TooLate
-        return _verdicts(outcome, iter(currents or ()))
+        return verdicts_of(outcome, iter(currents or ()))
 
     async def look(
         self, connection: DriverConnection, changes: Changes, ticket: Ticket
@@ -201,13 +221,13 @@ class PostgreSQLDialect(NetworkDialect):
         if not rows or rows[0][0] is None:
             return None
         outcome = rows[0][0].decode()
-        missed = [change for change, digit in zip(changes.items, outcome, strict=True) if digit in _MISSED]
+        missed = [change for change, digit in zip(changes.items, outcome, strict=True) if digit in MISSED]
         currents: list[bytes | None] = []
         if missed:
             places = ([change.scope for change in missed], [change.key for change in missed], changes.now)
             found = {row[0]: row[1] for row in await connection.fetch(texts.VERSIONS, places)}
             currents = [found.get(n) for n in range(1, len(missed) + 1)]
-        return _verdicts(outcome, iter(currents))
+        return verdicts_of(outcome, iter(currents))
 
     async def lock_queries(self, connection: DriverConnection, scopes: Sequence[int]) -> None:
         """Take the advisory locks that every write shares."""
@@ -232,83 +252,6 @@ def _of_digits(function: Any, column: ColumnElement[Any]) -> ColumnElement[Any]:
         return function(column)  # type: ignore[no-any-return]
     digits = func.encode(column, literal_column("'hex'")).collate("C")
     return func.decode(function(digits), literal_column("'hex'"))
-
-
-# --- Writes --------------------------------------------------------------------------------------------------
-
-_KINDS = {"check": 0, "put": 1, "delete": 2, "prepare": 128, "release": 128}
-
-
-def _parameters(changes: Changes, ticket: Ticket) -> tuple[object, ...]:
-    items = changes.items
-    holds_places = changes.atomic and len(items) > 1
-    modes = bytearray()
-    expected: list[bytes | None] = []
-    numbers: list[int] = []
-    entries: list[tuple[int, bytes]] = []
-    values: list[tuple[int | None, float | None]] = []
-    for n, change in enumerate(items, 1):
-        expect, mode = change.expect, _KINDS[change.kind]
-        mode |= 16 * change.keeps | 32 * (holds_places and change.kind in ("check", "delete"))
-        if isinstance(expect, str):
-            expected.append(expect.encode("utf-8", "surrogatepass"))
-            mode |= 8
-        elif isinstance(expect, Holds):
-            expected.append(expect.transaction)
-            mode |= 64
-        else:
-            expected.append(None)
-            mode |= 4 * (expect.value == "absent")
-        modes.append(mode)
-        if change.entries:
-            numbers += [n] * len(change.entries)
-            entries += change.entries.keys()
-            values += change.entries.values()
-    scopes = [change.scope for change in items]
-    return (
-        sorted(set(scopes)),
-        scopes,
-        [change.key for change in items],
-        _brief(expected),
-        bytes(modes),
-        [change.version for change in items],
-        _brief([change.expires_at for change in items]),
-        [change.shape for change in items],
-        [change.meta for change in items],
-        _brief([change.fields for change in items]),
-        _brief([change.intent for change in items]),
-        [change.value for change in items],
-        len(items),
-        numbers,
-        [field for field, _ in entries],
-        [sort_key for _, sort_key in entries],
-        [whole for whole, _ in values],
-        [real for _, real in values],
-        changes.now,
-        ticket.deadline,
-        changes.atomic,
-        ticket.id,
-    )
-
-
-def _brief(column: list[Any]) -> list[Any]:
-    """Leave out a column of nulls: the server fills up what is short."""
-    return column if any(cell is not None for cell in column) else []
-
-
-_DIGITS = {chr(mark): Verdict.of_mark(mark) for mark in range(ord("0"), ord("8"))}
-_MISSED = frozenset(digit for digit, verdict in _DIGITS.items() if verdict.existed and not verdict.done)
-
-
-def _verdicts(outcome: str, currents: Iterator[bytes | None]) -> list[Verdict]:
-    verdicts: list[Verdict] = []
-    for digit in outcome:
-        verdict = _DIGITS[digit]
-        if digit in _MISSED:
-            current = next(currents, None)
-            verdict = verdict._replace(current=None if current is None else current.decode())
-        verdicts.append(verdict)
-    return verdicts
 
 
 POSTGRESQL = PostgreSQLDialect()

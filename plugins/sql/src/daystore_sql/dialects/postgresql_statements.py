@@ -18,6 +18,10 @@ A key that nobody has is inserted; if somebody else inserts it at the same time,
 the statement fails as a whole, by a division by zero. An atomic batch that depends on the absence of a key, and
 changes something, leaves a row there that has expired already, so that two such batches meet.
 
+A row is found again as one ``= ANY (ARRAY[…])``, which nothing but its index can serve: by a mere ``=`` the
+planner would join the whole table, if that was small when the statement was planned. What is looked up in a
+subquery has ``OFFSET 0`` for the same reason. Where all collections, shapes or metas are the same, one is sent.
+
 In ``modes`` each operation has one byte: 1 put, 2 delete, 4 expects absence, 8 expects a version, 16 keeps the
 expiry, 32 holds the place of what is absent, 64 expects the intent of a transaction, 128 sets the intent, or
 removes it without one. What an earlier attempt has done ``stands``: it is to be altered no more.
@@ -48,9 +52,12 @@ WHERE scope = $1::bigint AND key = $2::bytea
 """  # noqa: S608 -- constants
 
 GET_MANY = f"""
-SELECT {_RECORD} FROM ds_record
-WHERE scope = $1::bigint AND key = ANY($2::bytea[])
-  AND (expires_at IS NULL OR expires_at > $3::bigint OR intent IS NOT NULL)
+SELECT r.* FROM unnest($2::bytea[]) AS k, LATERAL (
+  SELECT {_RECORD} FROM ds_record
+  WHERE scope = $1::bigint AND key = k
+    AND (expires_at IS NULL OR expires_at > $3::bigint OR intent IS NOT NULL)
+  OFFSET 0
+) r
 """  # noqa: S608 -- constants
 
 LOCK = f"SELECT pg_advisory_xact_lock({LOCKS} + scope) FROM unnest($1::bigint[]) AS scope"  # noqa: S608
@@ -59,7 +66,9 @@ WRITE = f"""
 WITH shared AS MATERIALIZED (
   SELECT pg_advisory_xact_lock_shared({LOCKS} + scope) FROM unnest($1::bigint[]) AS scope
 ), want AS (
-  SELECT *, get_byte($5, n - 1) AS mode
+  SELECT n, coalesce(scope, ($2::bigint[])[1]) AS scope, key, expected, version, expires_at,
+    coalesce(shape, ($8::bigint[])[1]) AS shape, coalesce(meta, ($9::bytea[])[1]) AS meta, fields, intent, value,
+    get_byte($5, n - 1) AS mode
   FROM ROWS FROM (
     unnest($2::bigint[]), unnest($3::bytea[]), unnest($4::bytea[]), unnest($6::bytea[]), unnest($7::bigint[]),
     unnest($8::bigint[]), unnest($9::bytea[]), unnest($10::bytea[]), unnest($11::bytea[]), unnest($12::bytea[]),
@@ -136,10 +145,10 @@ WITH shared AS MATERIALIZED (
   ) AS t(n, field, sort_key, whole, real, m)
 ), removed AS (
   DELETE FROM ds_field f USING judged j, go
-  WHERE j.moves AND f.record = j.old AND (j.mode & 2 > 0 OR NOT EXISTS (
+  WHERE j.moves AND f.record = ANY (ARRAY[j.old]) AND (j.mode & 2 > 0 OR NOT EXISTS (
     SELECT 1 FROM entry e WHERE e.n = j.n AND e.field = f.field AND e.sort_key = f.sort_key))
 ), deleted AS (
-  DELETE FROM ds_record r USING judged j, go WHERE j.alters AND j.mode & 2 > 0 AND r.id = j.old
+  DELETE FROM ds_record r USING judged j, go WHERE j.alters AND j.mode & 2 > 0 AND r.id = ANY (ARRAY[j.old])
 ), updated AS (
   UPDATE ds_record r SET
     shape = j.shape, version = j.version, updated_at = $19::bigint, meta = j.meta, fields = j.fields,
@@ -147,10 +156,10 @@ WITH shared AS MATERIALIZED (
     created_at = CASE WHEN j.live THEN j.born ELSE $19::bigint END,
     expires_at = CASE WHEN j.mode & 16 = 0 THEN j.expires_at WHEN j.live THEN j.due END
   FROM judged j, go
-  WHERE j.alters AND j.mode & 1 > 0 AND r.id = j.old
+  WHERE j.alters AND j.mode & 1 > 0 AND r.id = ANY (ARRAY[j.old])
 ), marked AS (
   UPDATE ds_record r SET intent = j.intent FROM judged j, go
-  WHERE j.alters AND j.mode & 128 > 0 AND r.id = j.old
+  WHERE j.alters AND j.mode & 128 > 0 AND r.id = ANY (ARRAY[j.old])
 ), inserted AS (
   INSERT INTO ds_record
     (id, scope, key, shape, version, created_at, updated_at, expires_at, meta, fields, intent, value)
@@ -182,7 +191,7 @@ VERSIONS = """
 SELECT t.n, r.version FROM ROWS FROM (
   unnest($1::bigint[]), unnest($2::bytea[]), generate_series(1, cardinality($1::bigint[]))
 ) AS t(scope, key, n)
-JOIN ds_record r ON r.scope = t.scope AND r.key = t.key
+JOIN ds_record r ON r.scope = t.scope AND r.key = ANY (ARRAY[t.key])
 WHERE r.expires_at IS NULL OR r.expires_at > $3::bigint
 """
 
@@ -195,9 +204,9 @@ WITH held AS MATERIALIZED (
 ), gone AS (
   SELECT id FROM held WHERE same
 ), removed AS (
-  DELETE FROM ds_field f USING gone WHERE f.record = gone.id
+  DELETE FROM ds_field f USING gone WHERE f.record = ANY (ARRAY[gone.id])
 ), deleted AS (
-  DELETE FROM ds_record r USING gone WHERE r.id = gone.id
+  DELETE FROM ds_record r USING gone WHERE r.id = ANY (ARRAY[gone.id])
 )
 SELECT count(*) FROM gone
 """
@@ -205,5 +214,5 @@ FORGET = """
 WITH old AS MATERIALIZED (
   SELECT id FROM ds_commit WHERE id < $1::bytea ORDER BY id LIMIT $2::bigint FOR UPDATE SKIP LOCKED
 )
-DELETE FROM ds_commit c USING old WHERE c.id = old.id
+DELETE FROM ds_commit c USING old WHERE c.id = ANY (ARRAY[old.id])
 """

@@ -66,9 +66,13 @@ def _records() -> None:
         sa.Column("value", sa.LargeBinary, nullable=False),
     )
     op.create_index("ds_record_key", "ds_record", ["scope", "key"], unique=True)
-    op.create_index("ds_record_shape", "ds_record", ["shape", "key"])
-    op.create_index("ds_record_created", "ds_record", ["scope", "created_at", "key"])
-    op.create_index("ds_record_updated", "ds_record", ["scope", "updated_at", "key"])
+    for index, columns in (
+        ("ds_record_shape", ["shape", "key"]),
+        ("ds_record_created", ["scope", "created_at", "key"]),
+        ("ds_record_updated", ["scope", "updated_at", "key"]),
+    ):
+        every = sa.text(f"{columns[-2]} IS NOT NULL")
+        op.create_index(index, "ds_record", columns, postgresql_where=every)
     for index, columns, column in (
         ("ds_record_expires", ["expires_at"], "expires_at"),
         ("ds_record_intent", ["scope", "key"], "intent"),
