@@ -230,7 +230,8 @@ class FaultProxy:
 
 def _bound(host: str, port: int) -> socket.socket:
     """Return a socket that has a port together with others that were bound in this way."""
-    bound = socket.socket()
+    # asyncio sends at once what is written only to sockets that say that they are TCP's.
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "SO_REUSEPORT"):
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
