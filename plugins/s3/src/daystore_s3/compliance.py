@@ -108,7 +108,7 @@ class S3Target(ServiceTarget):
     hooks: frozenset[str] = frozenset(
         {"crash", "fresh", "future", "process", "proxy", "raw", "reopen", "second"}
     )
-    case_seconds = 120.0
+    case_seconds: float = 120.0
     options: ClassVar[dict[str, Any]] = {}
 
     def adapter(self, url: str, namespace: str, clock: Clock) -> StorageAdapter:
