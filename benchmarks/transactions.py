@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from functools import partial
@@ -115,7 +114,7 @@ async def ours(urls: Mapping[str, str], count: int) -> AsyncIterator[Transaction
     adapters = {name: plugins.open_adapter(url, namespace="-".join(urls)) for name, url in urls.items()}
     first, *_, last = [*urls, *urls]
     stores = {
-        name: StoreConfig.model_validate({"backend": backend})
+        name: StoreConfig(backend=backend, collection=name)
         for name, backend in (("here", first), ("there", last))
     }
     async with Storage(adapters, stores=stores) as storage:
@@ -125,7 +124,7 @@ async def ours(urls: Mapping[str, str], count: int) -> AsyncIterator[Transaction
 
         async def move(number: int) -> None:
             async with storage.transaction() as tx:
-                a, b = await asyncio.gather(tx[here].get(f"a{number}"), tx[there].get(f"b{number}"))
+                a, b = await tx[here].get(f"a{number}"), await tx[there].get(f"b{number}")
                 assert a is not None
                 assert b is not None
                 await tx[here].set(f"a{number}", {"n": a["n"] - 1})
