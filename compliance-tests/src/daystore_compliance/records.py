@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from daystore.abc import (
     Aggregate,
@@ -28,6 +28,9 @@ from daystore.abc import (
 from daystore_compliance.checks import assert_same_record, assert_same_records
 
 __all__ = ["Records"]
+
+FILLED: Final = 2_500
+"""Records that are written at once where it does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,13 @@ class Records:
         return await self.adapter.set(self.name, key, value, **options)
 
     async def fill(self, rows: Mapping[str, Mapping[str, FieldValue]] | Iterable[str]) -> None:
-        """Write many records in one batch: fields by key, or keys alone. The value of each is its key."""
+        """Write many records in batches: fields by key, or keys alone. The value of each is its key."""
         fields = rows if isinstance(rows, Mapping) else {key: {} for key in rows}
-        await self.adapter.set_batch([self.a_put(key, fields=row) for key, row in fields.items()])
+        puts = [self.a_put(key, fields=row) for key, row in fields.items()]
+        for at in range(
+            0, len(puts), FILLED
+        ):  # each within the time limit, also where every record costs requests
+            await self.adapter.set_batch(puts[at : at + FILLED])
 
     def a_put(self, key: str, value: bytes | None = None, **options: Any) -> Put:
         """Make a `Put` into this collection; without a value, its key is its value."""

@@ -242,23 +242,24 @@ def at_speed(adapter: StorageAdapter, *, slowed: bool) -> StorageAdapter:
     return Latency(adapter) if slowed else adapter
 
 
-async def promptly(awaitable: Awaitable[T], what: str) -> T:
+async def promptly(awaitable: Awaitable[T], what: str, patience: float = PATIENCE) -> T:
     """Return what is awaited, and fail instead of waiting for ever.
 
     Args:
         awaitable: What may hang.
         what: What it is, for the message.
+        patience: Seconds to wait.
 
     Raises:
-        AssertionError: If there is no answer after `PATIENCE`.
+        AssertionError: If there is no answer by then.
     """
-    limit = asyncio.timeout(PATIENCE)
+    limit = asyncio.timeout(patience)
     try:
         async with limit:
             return await awaitable
     except TimeoutError:
         if limit.expired():
-            raise AssertionError(f"{what} hangs: no answer after {PATIENCE:g} s") from None
+            raise AssertionError(f"{what} hangs: no answer after {patience:g} s") from None
         raise
 
 

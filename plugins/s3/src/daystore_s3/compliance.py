@@ -17,7 +17,8 @@ from daystore.abc import Clock, StorageAdapter
 from daystore_compliance.services import LocalProcess, Service, ServiceTarget
 from daystore_compliance.target import Raw
 from daystore_s3.adapter import S3Adapter
-from daystore_s3.objects import holds_record
+from daystore_s3.markers import decode_notes, mark_of, owner_of
+from daystore_s3.objects import decode, holds_record
 from daystore_s3.opening import LAYOUT
 from daystore_s3.urls import locate
 
@@ -131,8 +132,10 @@ class S3Target(ServiceTarget):
     async def raw(self, adapter: StorageAdapter) -> Raw:
         """Count what is kept of records and beside them.
 
-        Tombstones, which fence off late requests, do not count, and a deadline does only where its record is gone.
-        What commits do after their answer is waited for.
+        Tombstones, which fence off late requests, do not count, nor do the notes of writes that were broken
+        off, what those name, and the markers of intents that were never made: they stay until no request can be
+        under way, and then the sweep takes them. A deadline counts only where its record is gone. What commits
+        do after their answer is waited for.
         """
         if adapter.coordinator is not None:
             await adapter.coordinator.drain(adapter.timeout)
@@ -145,8 +148,11 @@ class S3Target(ServiceTarget):
                 Bucket=adapter.location.bucket, Prefix=root
             )
             sizes = {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
+            notes = {name for name in sizes if _kind_of(root, name) == ("s", "d")}
+            named = {name for note in notes for name in _named(client, adapter.location.bucket, note)}
+            named |= {name for name in sizes if _is_unprepared(client, adapter, name)}
         there = {name for name, size in sizes.items() if name.startswith(f"{root}r/") and holds_record(size)}
-        beside = [name for name in sizes if name[len(root) :].partition("/")[0] in ("f", "i", "s")]
+        beside = {name for name in sizes if _kind_of(root, name)[0] in ("f", "i", "s")} - notes - named
         return Raw(len(there), sum(_record_of(root, name) not in there for name in beside))
 
     def from_the_future(self) -> Callable[[], None]:
@@ -165,10 +171,43 @@ class S3Target(ServiceTarget):
                         client.put_object(Bucket=bucket, Key=item["Key"], Body=body)
 
 
+def _kind_of(root: str, name: str) -> tuple[str, str]:
+    """Return of which kind an object of a namespace is: records, markers, intents; notes or deadlines."""
+    kind, _, family, *_ = *name[len(root) :].split("/", 3), "", ""
+    return kind, family
+
+
+def _body(client: Any, bucket: str, name: str) -> bytes | None:
+    try:
+        body: bytes = client.get_object(Bucket=bucket, Key=name)["Body"].read()
+    except client.exceptions.NoSuchKey:
+        return None
+    return body
+
+
+def _named(client: Any, bucket: str, note: str) -> set[str]:
+    """Return what a note names; nothing if it is gone."""
+    body = _body(client, bucket, note)
+    return set() if body is None else {name for one in decode_notes(body) for name in one.names}
+
+
+def _is_unprepared(client: Any, adapter: S3Adapter, name: str) -> bool:
+    """Tell whether an object is the marker of an intent that its record does not carry."""
+    places, bucket = adapter.places, adapter.location.bucket
+    if not name.startswith(places.intents):
+        return False
+    collection, _, path = name[len(places.intents) :].partition("/")
+    key = owner_of(path.rpartition("/")[0]) or (_body(client, bucket, name) or b"").decode()
+    body = _body(client, bucket, places.record(collection, key))
+    return body is None or name not in mark_of(places, collection, key, decode(collection, key, body))
+
+
 def _record_of(root: str, name: str) -> str | None:
     """Return the record whose deadline has a name; ``None`` if that is none."""
-    kind, collection, family, *rest = name[len(root) :].split("/")
-    return f"{root}r/{collection}/{'/'.join(rest[1:-1])}" if (kind, family) == ("s", "e") else None
+    if _kind_of(root, name) != ("s", "e"):
+        return None
+    _, collection, _, _, *owner, _ = name[len(root) :].split("/")
+    return f"{root}r/{collection}/{'/'.join(owner)}"
 
 
 class MinioTarget(S3Target):

@@ -172,7 +172,7 @@ class Lister:
 
     async def prepared(self, collection: str | None) -> list[tuple[str, str]]:
         """Return the collections and keys of what may carry an intent."""
-        prefix = self._places.intents + (f"{collection}/" if collection is not None else "")
+        prefix = self._places.intents if collection is None else self._places.intents_of(collection)
         found: dict[tuple[str, str], None] = {}
         async for listing in self._requests.names(prefix):
             for item in listing.items:

@@ -84,9 +84,13 @@ class Places:
         """Return the name of a deadline."""
         return f"{self.deadlines(collection)}{sort_key.hex()}/{self.owner(key)}/{alarm}"
 
+    def intents_of(self, collection: str) -> str:
+        """Return what the names of the markers of the intents of a collection begin with."""
+        return f"{self.intents}{collection}/"
+
     def intent(self, collection: str, key: str, mark: str) -> str:
         """Return the name of the marker of an intent."""
-        return f"{self.intents}{collection}/{self.owner(key)}/{mark}"
+        return f"{self.intents_of(collection)}{self.owner(key)}/{mark}"
 
     @staticmethod
     def owner(key: str) -> str:

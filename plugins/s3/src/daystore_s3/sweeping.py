@@ -13,7 +13,7 @@ from typing import Final
 from daystore.abc import Clock, Instant
 from daystore.abc.sortkeys import encode_instant
 from daystore.errors import DaystoreError
-from daystore_s3.markers import Note, decode_notes, markers_of, owner_of
+from daystore_s3.markers import Note, decode_notes, mark_of, markers_of, owner_of
 from daystore_s3.objects import holds_record
 from daystore_s3.places import Places
 from daystore_s3.reading import look
@@ -82,6 +82,7 @@ class Sweeper:
         with suppress(DaystoreError):  # there will be another occasion
             await self._expired(collection)
             await self._left_behind(collection)
+            await self._unprepared(collection)
             if self._removes:
                 await self._deleted(collection)
 
@@ -96,13 +97,9 @@ class Sweeper:
         await asyncio.gather(*(self._expire(collection, prefix, name) for name in over))
 
     async def _expire(self, collection: str, prefix: str, name: str) -> None:
-        key = owner_of(name[len(prefix) :].partition("/")[2].rpartition("/")[0])
-        if key is None:
-            found = await self._requests.get(name)
-            if found is None:
-                return
-            key = found.body.decode()
-        await self._writer.expire(collection, key, name)
+        key = await self._owner(name, name[len(prefix) :].partition("/")[2])
+        if key is not None:
+            await self._writer.expire(collection, key, name)
 
     # --- What writers have left behind ---------------------------------------------------------------------------
 
@@ -123,6 +120,30 @@ class Sweeper:
         _, kept = await look(self._requests, collection, note.key, record, whole=False)
         right = markers_of(self._places, collection, kept)
         await self._requests.drop_all(n for n in note.names if n not in right)
+
+    async def _unprepared(self, collection: str) -> None:
+        """Take away the markers of intents that were never made."""
+        prefix = self._places.intents_of(collection)
+        listing = await self._requests.listing(prefix)
+        old = [item.name for item in listing.items if listing.now - item.modified > HORIZON]
+        await asyncio.gather(*(self._unmark(collection, prefix, name) for name in old))
+
+    async def _unmark(self, collection: str, prefix: str, name: str) -> None:
+        key = await self._owner(name, name[len(prefix) :])
+        if key is None:
+            return
+        record = self._places.record(collection, key)
+        _, kept = await look(self._requests, collection, key, record, whole=False)
+        if name not in mark_of(self._places, collection, key, kept):
+            await self._requests.drop(name)
+
+    async def _owner(self, name: str, path: str) -> str | None:
+        """Return whose marker has a name that ends like this; ``None`` if it is gone."""
+        key = owner_of(path.rpartition("/")[0])
+        if key is not None:
+            return key
+        found = await self._requests.get(name)
+        return None if found is None else found.body.decode()
 
     # --- What is left of deletes --------------------------------------------------------------------------
 
