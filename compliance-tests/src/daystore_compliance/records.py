@@ -63,7 +63,7 @@ class Records:
         puts = [self.a_put(key, fields=row) for key, row in fields.items()]
         for at in range(
             0, len(puts), FILLED
-        ):  # each within the time limit, also where every record costs requests
+        ):  # each within the time limit
             await self.adapter.set_batch(puts[at : at + FILLED])
 
     def a_put(self, key: str, value: bytes | None = None, **options: Any) -> Put:
