@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from daystore.abc import FieldValue, Holds, Prepare, Put, Release, WriteBatch
+from daystore.abc import Compare, FieldValue, Holds, Op, Prepare, Put, Query, Release, WriteBatch
 from daystore_s3 import sweeping
 from daystore_s3.adapter import S3Adapter
 from daystore_s3.grouping import Group
@@ -75,6 +75,33 @@ def test_what_a_process_left_is_swept_when_it_is_old(
             await adapter._sweeper._sweep("c")
             assert names(client, adapter) == before
             assert await adapter.get("c", "kept") is not None
+
+    asyncio.run(main())
+
+
+def test_markers_of_what_others_wrote_meanwhile_are_swept(
+    make: Callable[..., S3Adapter], client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that overwrote what it did not know, and died before it tidied up, leaves no marker for good."""
+
+    async def tidy(*_: Any) -> None:
+        return None
+
+    async def main() -> None:
+        async with make() as adapter, make() as other:
+            await adapter.set("c", "k", b"first", fields={"n": 1})
+            await other.set("c", "k", b"second", fields={"m": 2})
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Group, "_tidy", tidy)
+                await adapter.set("c", "k", b"third", fields={"n": 3})
+            monkeypatch.setattr(sweeping, "HORIZON", timedelta(seconds=-5))
+            assert other._sweeper is not None
+            await other._sweeper._sweep("c")
+            left = {name.rpartition("/")[2] for name in names(client, adapter) if name.startswith("f/")}
+            assert len(left) == 1, "markers of several epochs are there"
+            assert not [name for name in names(client, adapter) if name.startswith("s/")]
+            assert await other.count(Query("c", Compare("m", Op.EQ, 2))) == 0
+            assert await other.count(Query("c", Compare("n", Op.EQ, 3))) == 1
 
     asyncio.run(main())
 

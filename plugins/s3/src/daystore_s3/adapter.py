@@ -35,7 +35,7 @@ from daystore_s3.errors import BACKEND
 from daystore_s3.explaining import run_explain
 from daystore_s3.opening import prepare, probe
 from daystore_s3.places import Places
-from daystore_s3.reading import read_kept
+from daystore_s3.reading import read_sights
 from daystore_s3.requests import Requests, unreachable
 from daystore_s3.searching import Searcher
 from daystore_s3.sending import Busy, Unanswered
@@ -202,11 +202,13 @@ class S3Adapter(StorageAdapter):
     async def _read(
         self, collection: str, keys: Sequence[str], consistency: Consistency
     ) -> list[Record | None]:
-        if self._writer is not None:
-            await self._writer.settled()
-        found = await read_kept(self._opened, self.places, collection, keys)
+        if self._writer is None:
+            raise _closed()
+        await self._writer.settled()
+        found = await read_sights(self._opened, self.places, collection, keys)
+        self._writer.learn(collection, found)
         now = self.clock()
-        shown = {key: kept.shown(key, now) for key, kept in found.items()}
+        shown = {key: sight.kept.shown(key, now) for key, sight in found.items()}
         return [shown[key] for key in keys]
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:

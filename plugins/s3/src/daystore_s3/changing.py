@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from daystore.abc import Clock, Outcome, Prepare, Release
+from daystore.abc import ABSENT, Clock, Outcome, Prepare, Release
 from daystore.abc.record import Operation
-from daystore.errors import BackendUnavailable, OperationTimeout, StoreClosed
+from daystore.errors import BackendUnavailable, OperationTimeout, StoreClosed, VersionConflict
 from daystore_s3.errors import BACKEND, unavailable, unknown
 from daystore_s3.grouping import Group
 from daystore_s3.judging import after, judge
@@ -54,9 +54,11 @@ class Change:
         self.place: tuple[str, str] = operation.collection, operation.key
         self._key = operation.key
         self._name = places.record(operation.collection, operation.key)
+        self._needs_whole = isinstance(operation, Prepare | Release)  # they leave the value as it is
         self._epoch = new_id()
         self._made: set[str] = set()  # what it has made beside the object
         self._left: set[str] = set()  # what is not needed any more
+        self._announced: set[str] = set()  # what notes name
         self._decided = False
         self._open = False  # whether it is not known what became of it
         self._given_up = False
@@ -68,15 +70,18 @@ class Change:
         """Stop before the request that applies it, if that was not sent yet: nobody waits for it any more."""
         self._given_up = True
 
-    async def run(self, clock: Clock, group: Group, sight: Sight | None = None) -> Outcome:
+    async def run(self, clock: Clock, group: Group, sight: Sight | None, known: Sight | None) -> Outcome:
         """Apply it.
 
         Args:
             clock: Of the adapter.
             group: What it is a member of.
             sight: What was seen of its key since it was asked for, so that it need not look.
+            known: What was seen of its key before that, by which it may be tried.
         """
         try:
+            if sight is None and (outcome := await self._try(clock, group, known)) is not None:
+                return outcome
             return await self._apply(clock, group, sight)
         finally:
             await self._end(group)
@@ -94,13 +99,26 @@ class Change:
             await self._end(group)
         return Outcome(None, False)
 
+    async def _try(self, clock: Clock, group: Group, known: Sight | None) -> Outcome | None:
+        """Apply it without looking, to what its key was like, or to none; ``None`` if it has to be looked."""
+        if known is None and self._operation.expect is ABSENT:
+            known = Sight(None, NOTHING, asyncio.get_running_loop().time())
+        if known is None or (self._needs_whole and not known.kept.whole):
+            return None
+        try:
+            step = judge(self._operation, self._index, known.kept, clock(), self._epoch)
+        except VersionConflict:
+            return None
+        if step.kept is None or not await self._exchange(group, known, step.kept):
+            return None
+        return step.outcome
+
     async def _apply(self, clock: Clock, group: Group, sight: Sight | None) -> Outcome:
-        whole = isinstance(self._operation, Prepare | Release)
         for pause in pauses(RACES):
             if pause:
                 await asyncio.sleep(pause)
-            if sight is None or (whole and not sight.kept.whole):
-                sight = await self._look_in_time(whole=whole)
+            if sight is None or (self._needs_whole and not sight.kept.whole):
+                sight = await self._look_in_time(whole=self._needs_whole)
             self.sight = sight
             self._check_time()
             step = judge(self._operation, self._index, sight.kept, clock(), self._epoch)
@@ -144,7 +162,7 @@ class Change:
             old_markers = new_markers = {}
         old_beside, new_beside = self._beside(old), self._beside(new)
         if old_markers or new_markers:
-            await self._announce(group, Note(self._key, (*old_markers, *new_markers, *self._made)))
+            await self._announce(group, {*old_markers, *new_markers, *self._made})
             self._check_time()
         wanted = new_markers | new_beside
         made = {n: body for n, body in wanted.items() if n not in self._made and n not in old_beside}
@@ -160,8 +178,14 @@ class Change:
         self._made = set()
         return True
 
-    async def _announce(self, group: Group, note: Note) -> None:
-        if not self._decided:
+    async def _announce(self, group: Group, names: set[str]) -> None:
+        if names <= self._announced:
+            return
+        note = Note(self._key, tuple(names - self._announced))
+        self._announced |= names
+        if self._decided:
+            await group.add(note)
+        else:
             self._decided = True
             await group.announce(note)
 

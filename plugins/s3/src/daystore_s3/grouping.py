@@ -40,7 +40,7 @@ class Group:
         self._may_tell = asyncio.Event()
         self._tidied: asyncio.Task[None] | None = None
         self._may_tidy = asyncio.Event()
-        self._name = ""
+        self._names: set[str] = set()
         self._dropped: set[str] = set()
         self._clean = True
 
@@ -52,6 +52,12 @@ class Group:
         if self._told is None:
             self._told = asyncio.ensure_future(self._tell())
         await self._told
+
+    async def add(self, note: Note) -> None:
+        """Tell of more that a member changes which has announced its change: others have been faster."""
+        name = self._places.note(self._collection, note.key, new_id())
+        self._names.add(name)
+        await self._requests.keep(name, encode_notes([note]))
 
     def step_aside(self) -> None:
         """Say that one member changes no markers, or has announced what it changes."""
@@ -79,13 +85,14 @@ class Group:
     async def _tell(self) -> None:
         notes = list(self._notes.values())
         if len(notes) == 1:
-            self._name = self._places.note(self._collection, notes[0].key, new_id())
+            name = self._places.note(self._collection, notes[0].key, new_id())
         else:
-            self._name = self._places.shared_note(self._collection, new_id())
-        await self._requests.keep(self._name, encode_notes(notes))
+            name = self._places.shared_note(self._collection, new_id())
+        self._names.add(name)
+        await self._requests.keep(name, encode_notes(notes))
 
     async def _tidy(self) -> None:
         with suppress(BackendUnavailable, StoreClosed):  # the note tells whoever sweeps what is left to do
             await self._requests.drop_all(self._dropped)
-            if self._name and self._clean:
-                await self._requests.drop(self._name)
+            if self._clean:
+                await self._requests.drop_all(self._names)

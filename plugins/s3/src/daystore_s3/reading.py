@@ -12,7 +12,7 @@ from daystore_s3.objects import NOTHING, Kept, decode, decode_beginning
 from daystore_s3.places import Places
 from daystore_s3.requests import Requests
 
-__all__ = ["Sight", "look", "read_kept", "read_records"]
+__all__ = ["Sight", "look", "read_records", "read_sights"]
 
 BEGINNING: Final = 16 * 1024
 """Bytes that a writer reads of what it overwrites: the header, and the fields in nearly all cases."""
@@ -57,15 +57,18 @@ async def look(
     return found.etag, kept
 
 
-async def read_kept(
+async def read_sights(
     requests: Requests, places: Places, collection: str, keys: Iterable[str]
-) -> dict[str, Kept]:
+) -> dict[str, Sight]:
     """Return what is kept of keys, one request for each."""
     wanted = list(dict.fromkeys(keys))
+    since = asyncio.get_running_loop().time()
 
-    async def one(key: str) -> Kept:
+    async def one(key: str) -> Sight:
         found = await requests.get(places.record(collection, key))
-        return NOTHING if found is None else decode(collection, key, found.body)
+        if found is None:
+            return Sight(None, NOTHING, since)
+        return Sight(found.etag, decode(collection, key, found.body), since)
 
     if len(wanted) == 1:
         return {wanted[0]: await one(wanted[0])}
@@ -76,6 +79,6 @@ async def read_records(
     requests: Requests, places: Places, collection: str, keys: Iterable[str], now: Instant
 ) -> dict[str, Record]:
     """Return the live records of keys."""
-    found = await read_kept(requests, places, collection, keys)
-    live = {key: kept.live(now) for key, kept in found.items()}
+    found = await read_sights(requests, places, collection, keys)
+    live = {key: sight.kept.live(now) for key, sight in found.items()}
     return {key: record for key, record in live.items() if record is not None}

@@ -16,7 +16,7 @@ from daystore_s3.listing import Lister, Seen, Start
 from daystore_s3.matching import Finder, Matches
 from daystore_s3.places import Places
 from daystore_s3.planning import Cover, covers_of, walks
-from daystore_s3.reading import read_kept
+from daystore_s3.reading import read_sights
 from daystore_s3.requests import Requests
 
 __all__ = ["Searcher"]
@@ -87,7 +87,8 @@ class Searcher:
         for name, key in await self._lister.prepared(collection):
             keys.setdefault(name, []).append(key)
         for name, owners in keys.items():
-            kept = await read_kept(self._requests, self._places, name, owners)
+            sights = await read_sights(self._requests, self._places, name, owners)
+            kept = {key: sight.kept for key, sight in sights.items()}
             shown = [one.shown(key, 0) for key, one in kept.items() if one.intent is not None]
             found += [(name, record) for record in shown if record is not None]
         return found

@@ -10,13 +10,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from daystore.abc import Clock, Delete, Outcome, WriteBatch
 from daystore.abc.record import Operation
 from daystore.errors import DaystoreError
 from daystore_s3.changing import Change
 from daystore_s3.grouping import Group
+from daystore_s3.known import Known, Place
 from daystore_s3.objects import NOTHING
 from daystore_s3.places import Places
 from daystore_s3.reading import Sight
@@ -30,8 +31,6 @@ PATIENCE: Final = 2.0
 """Seconds that others wait for a write that nobody waits for any more."""
 WORTH_A_LISTING: Final = 10
 """From so many operations on it is listed which of their records there are, rather than asked one by one."""
-
-Place: TypeAlias = tuple[str, str]
 
 
 class Writer:
@@ -47,6 +46,7 @@ class Writer:
         self._requests = requests
         self._places = places
         self._clock = clock
+        self._known = Known()
         self._under_way: dict[Place, Change] = {}
         self._given_up: set[asyncio.Task[Outcome]] = set()
 
@@ -87,7 +87,7 @@ class Writer:
         groups = {name: Group(self._requests, self._places, name, n) for name, n in members.items()}
         asked: dict[Place, Awaitable[Outcome]] = {}
         for change in free:
-            call = change.run(self._clock, groups[change.collection], missing.get(change.place))
+            call = self._run(change, groups[change.collection], missing.get(change.place))
             asked[change.place] = asyncio.shield(self._started(change, call))
         return [
             asked.get(change.place) or self._in_turn(change, partial(self._run_alone, change))
@@ -103,10 +103,18 @@ class Writer:
                 asyncio.get_running_loop().call_later(PATIENCE, self._given_up.discard, change.task)
 
     async def _run_alone(self, change: Change, sight: Sight | None) -> Outcome:
-        return await change.run(self._clock, self._alone(change.collection), sight)
+        return await self._run(change, self._alone(change.collection), sight)
+
+    async def _run(self, change: Change, group: Group, sight: Sight | None) -> Outcome:
+        return await change.run(self._clock, group, sight, self._known.get(change.place))
 
     def _alone(self, collection: str) -> Group:
         return Group(self._requests, self._places, collection, 1)
+
+    def learn(self, collection: str, found: Mapping[str, Sight]) -> None:
+        """Keep what a reader has seen, for the writes that may come."""
+        for key, sight in found.items():
+            self._known.learn((collection, key), sight)
 
     async def _missing(self, operations: Sequence[Operation]) -> dict[Place, Sight]:
         """Return where no records are, as far as one listing for each collection tells."""
@@ -133,7 +141,11 @@ class Writer:
         return change.task
 
     def _ended(self, place: Place, task: asyncio.Task[Outcome]) -> None:
-        del self._under_way[place]
+        change = self._under_way.pop(place)
+        if change.sight is None:
+            self._known.forget(place)
+        else:
+            self._known.learn(place, change.sight)
         if not task.cancelled():
             task.exception()  # whoever waits for it is told; nobody may
 
