@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from requests.exceptions import ReadTimeout
+from testcontainers.core.container import DockerContainer
 
 from daystore_compliance.services import Service, ServiceUnavailable, provide
 from daystore_compliance.services.container import RUN_LABEL, ContainerServer, engine, no_engine, sweep
@@ -126,6 +128,19 @@ def test_port_that_was_taken_meanwhile_is_replaced(client: Any) -> None:
         with server.running():
             assert server.url != before
             probe(server.url)
+
+
+def test_engine_that_does_not_answer_is_told(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that is too busy to make a container is said to be, and is no unexpected error of a client."""
+    image = choose_image(client, REDIS, None)
+    assert image is not None
+
+    def create(*_: Any, **__: Any) -> None:
+        raise ReadTimeout("Read timed out. (read timeout=60)")
+
+    monkeypatch.setattr(DockerContainer, "start", create)
+    with pytest.raises(ServiceUnavailable, match=r"engine does not answer \(ReadTimeout: Read timed out"):
+        ContainerServer(REDIS, image, "of-tests").start()
 
 
 def test_image_that_was_asked_for_is_the_one(client: Any) -> None:

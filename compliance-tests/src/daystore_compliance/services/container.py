@@ -142,7 +142,13 @@ class ContainerServer(Server):
         return self._made.get_wrapped_container()
 
     def start(self) -> None:
-        """Create the container and start it. A port that somebody took meanwhile is replaced by another."""
+        """Create the container and start it. A port that somebody took meanwhile is replaced by another.
+
+        Raises:
+            ServiceUnavailable: If the engine does not answer.
+        """
+        from requests.exceptions import RequestException
+
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._create()
@@ -152,6 +158,9 @@ class ContainerServer(Server):
                     self._ports = free_ports(self.service.ports)
                     self.url: str = filled_url(self.service, self._ports)
                     continue
+                if isinstance(error, RequestException) and error.response is None:
+                    told = f"the container engine does not answer ({described(error)}): is it overloaded?"
+                    raise ServiceUnavailable(told) from error
                 raise
             self._digest = self._container.image.id
             return
