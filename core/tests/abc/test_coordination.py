@@ -388,3 +388,25 @@ async def test_a_backend_that_keeps_no_intents_is_refused_beside_another_one() -
                 await tx[here].set("a", 1)
                 await tx[there].set("b", 2)
         assert await here.get("a") is None
+
+
+@pytest.mark.parametrize("coordinator", [None, "one", "two", "third"])
+async def test_a_transaction_over_several_backends_makes_one_status_record(coordinator: str | None) -> None:
+    """Only the backend that decides gets one, also where another has been written to before it was known."""
+    backends = {name: Singles() for name in ("one", "two", "third")}
+    async with Storage(backends, coordinator=coordinator) as storage:
+        one = storage.store("notes")
+        two = type(one)(backends["two"], "notes")
+        async with storage.transaction() as tx:
+            await tx[one].set("k", 1)
+            await tx[two].set("k", 2)
+        assert (await one.get("k"), await two.get("k")) == (1, 2)
+        assert [await statuses(adapter) for adapter in backends.values()] == [0, 0, 0]
+    made = {name: adapter.requests.count(f"Put {STATUS_COLLECTION}") for name, adapter in backends.items()}
+    chosen = coordinator or "one"
+    # it is made, and changed when it is decided; what was begun alone before the other joined is given up
+    expected = dict.fromkeys(backends, 0) | {chosen: 2}
+    if chosen != "one":
+        expected["one"] = made["one"]
+        assert made["one"] <= 1
+    assert made == expected

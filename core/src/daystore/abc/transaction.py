@@ -67,6 +67,7 @@ class RecordTransaction:
         self._begun: bytes | None = None
         self._leaving: asyncio.Task[None] | None = None
         self._alone = True
+        self._coordinates = True
         levels = adapter.capabilities.consistency
         self._consistency = STRONG if "strong" in levels else Consistency(next(iter(levels)))
 
@@ -169,6 +170,12 @@ class RecordTransaction:
         """Return what a commit together with others has to check and to apply; ``None`` for nothing."""
         self._alone = False
         return self._batch()
+
+    def leave_to_others(self) -> bytes | None:
+        """Coordinate nothing from now on, for others do; return what was begun with the coordinator."""
+        self._coordinates = False
+        begun, self._begun = self._begun, None
+        return begun
 
     def begin_commit(self) -> None:
         """Take no more work: others commit it now, and `end` it.
@@ -311,7 +318,9 @@ class RecordTransaction:
     def _begin(self) -> None:
         """Begin with the coordinator as soon as there will be something to coordinate."""
         coordinator = self._adapter.coordinator
-        if self._begun is None and coordinator is not None and not coordinator.participant.one_unit:
+        if self._begun is not None or coordinator is None or coordinator.participant.one_unit:
+            return
+        if self._coordinates:
             self._begun = coordinator.begin()
 
     # --- What this transaction sees ------------------------------------------------------------------------

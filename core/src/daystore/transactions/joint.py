@@ -65,7 +65,7 @@ class JointTransaction:
         self._adapters: dict[str, Adapter] = {}
         self._coordinator: str | None = None
         self._begun: bytes | None = None
-        self._leaving: asyncio.Task[None] | None = None
+        self._leaving: list[asyncio.Task[None]] = []
 
     def join(self, adapter: Adapter, records: RecordTransaction) -> None:
         """Let a transaction over the records of a backend commit together with the others.
@@ -84,13 +84,14 @@ class JointTransaction:
                     backend=adapter.name,
                     operation="transaction",
                 )
-            self._coordinate({name: self._backends[name] for name in joined})
+            self._coordinate(joined)
         self._joined = joined
         self._adapters[name] = adapter
 
-    def _coordinate(self, concerned: Mapping[str, Adapter]) -> None:
-        """Begin with the coordinator, now that there will be something to coordinate."""
-        for name, adapter in concerned.items():
+    def _coordinate(self, joined: Mapping[str, RecordTransaction]) -> None:
+        """Begin with the coordinator, now that there will be something to coordinate, or take over what was."""
+        for name in joined:
+            adapter = self._backends[name]
             if adapter.coordinator is None:
                 raise UnsupportedOperation(
                     f"a transaction over several backends needs all of them to keep intents, and {name!r} does "
@@ -100,19 +101,35 @@ class JointTransaction:
                     operation="transaction",
                 )
         if self._coordinator is None:
-            durable = [name for name, adapter in concerned.items() if adapter.capabilities.durable]
-            self._coordinator = self._wanted or next(iter(durable or concerned))
+            durable = [name for name in joined if self._backends[name].capabilities.durable]
+            self._coordinator = self._wanted or next(iter(durable or joined))
+        for name, records in joined.items():
+            begun = records.leave_to_others()
+            if begun is not None and name == self._coordinator:
+                self._begun = begun
+            elif begun is not None:
+                self._leave(name, begun)
+        if self._begun is None:
             self._begun = self._chosen().begin()
 
     def _chosen(self) -> Coordinator:
-        found = None if self._coordinator is None else self._backends[self._coordinator].coordinator
+        assert self._coordinator is not None  # noqa: S101 - several have joined
+        return self._coordinator_of(self._coordinator)
+
+    def _coordinator_of(self, name: str) -> Coordinator:
+        found = self._backends[name].coordinator
         if found is None:
             raise UnsupportedOperation(
-                f"the backend {self._coordinator!r} keeps no intents, so it cannot coordinate a transaction",
+                f"the backend {name!r} keeps no intents, so it cannot coordinate a transaction",
                 capability="intents",
                 operation="transaction",
             )
         return found
+
+    def _leave(self, name: str, begun: bytes) -> None:
+        leaving = self._coordinator_of(name).discard(begun)
+        if leaving is not None:
+            self._leaving.append(leaving)
 
     def explain(self) -> CommitPlan:
         """Say how what was done so far would be committed."""
@@ -149,15 +166,15 @@ class JointTransaction:
 
     def _give_up(self) -> None:
         begun, self._begun = self._begun, None
-        if begun is not None:
-            self._leaving = self._chosen().discard(begun)
+        if begun is not None and self._coordinator is not None:
+            self._leave(self._coordinator, begun)
 
     async def gone(self) -> None:
         """Wait until nothing is left at the coordinators of what was given up."""
         for records in self._joined.values():
             await records.gone()
-        if self._leaving is not None:
-            await asyncio.shield(self._leaving)
+        for leaving in self._leaving:
+            await asyncio.shield(leaving)
 
     async def commit(self) -> None:
         """Check everything seen and apply everything written, at one instant.
@@ -188,8 +205,10 @@ class JointTransaction:
     async def _run(self, batches: Mapping[str, WriteBatch]) -> None:
         try:
             if len(batches) == 1:
-                self._give_up()
                 ((name, batch),) = batches.items()
+                if name == self._coordinator:
+                    batch.own, self._begun = self._begun, None
+                self._give_up()
                 await self._adapters[name].write(batch)
             elif batches:
                 await self._commit_parts(batches)
