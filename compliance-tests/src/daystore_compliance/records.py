@@ -61,9 +61,7 @@ class Records:
         """Write many records in batches: fields by key, or keys alone. The value of each is its key."""
         fields = rows if isinstance(rows, Mapping) else {key: {} for key in rows}
         puts = [self.a_put(key, fields=row) for key, row in fields.items()]
-        for at in range(
-            0, len(puts), FILLED
-        ):  # each within the time limit
+        for at in range(0, len(puts), FILLED):  # each within the time limit
             await self.adapter.set_batch(puts[at : at + FILLED])
 
     def a_put(self, key: str, value: bytes | None = None, **options: Any) -> Put:

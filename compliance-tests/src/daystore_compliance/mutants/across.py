@@ -30,7 +30,7 @@ class _Joining(Transaction):
         self._joint = self.joint(backends or {}, coordinator)
 
 
-def _by(kind: type[JointTransaction]) -> type[Transaction]:
+def by(kind: type[JointTransaction]) -> type[Transaction]:
     """Return transactions that commit so."""
     return type(kind.__name__, (_Joining,), {"joint": kind})
 
@@ -56,7 +56,7 @@ class _Apart(JointTransaction):
 class CommitsOneAfterTheOther(Transacts):
     """A transaction over two backends is two transactions: a conflict of the second leaves the first applied."""
 
-    transaction_class: type[Transaction] = _by(_Apart)
+    transaction_class: type[Transaction] = by(_Apart)
 
 
 class _WritesAlone(JointTransaction):
@@ -73,7 +73,7 @@ class _WritesAlone(JointTransaction):
 class ChecksOnlyWrites(Transacts):
     """Over two backends only the records that are written are checked."""
 
-    transaction_class: type[Transaction] = _by(_WritesAlone)
+    transaction_class: type[Transaction] = by(_WritesAlone)
 
 
 class _Blind(JointTransaction):
@@ -91,7 +91,7 @@ class _Blind(JointTransaction):
 class LastOneWinsAcross(Transacts):
     """Over two backends a record that was read and written is overwritten, whatever is there by then."""
 
-    transaction_class: type[Transaction] = _by(_Blind)
+    transaction_class: type[Transaction] = by(_Blind)
 
 
 class _Early(JointTransaction):
@@ -113,7 +113,7 @@ class _Early(JointTransaction):
 class ErrorEndsTheFirst(Transacts):
     """An error in a block over two backends leaves nothing on the first one, and everything on the other."""
 
-    transaction_class: type[Transaction] = _by(_Early)
+    transaction_class: type[Transaction] = by(_Early)
 
 
 class _Sees(JointTransaction):
@@ -128,7 +128,7 @@ class _Sees(JointTransaction):
 class SecondIsBlindToItself(Transacts):
     """Inside a transaction the stores of a second backend do not see what they wrote."""
 
-    transaction_class: type[Transaction] = _by(_Sees)
+    transaction_class: type[Transaction] = by(_Sees)
 
 
 class _Fast(JointTransaction):
@@ -141,7 +141,7 @@ class _Fast(JointTransaction):
 class ClaimsOneWrite(Transacts):
     """A transaction over two backends says that one atomic write commits it."""
 
-    transaction_class: type[Transaction] = _by(_Fast)
+    transaction_class: type[Transaction] = by(_Fast)
 
 
 @mutant("txn.across_race")
@@ -167,6 +167,6 @@ class TwoTransactionsAnyway(MemoryTarget):
     adapter: type[MemoryAdapter] = _NoIntents
 
     class _Both(Transacts):
-        transaction_class: type[Transaction] = _by(_Apart)
+        transaction_class: type[Transaction] = by(_Apart)
 
     storage_type: type[Storage] = _Both

@@ -117,7 +117,8 @@ class WireAdapter(StorageAdapter):
         hello = {"client": self.client, "namespace": self.namespace, "password": self._password}
         self._pool = self.pool_class(*self._address, hello)
         try:
-            await self._repeat("health")
+            async with self._limit("open"):
+                await self._repeat("health")
         except BaseException:
             await self._close()
             raise

@@ -1,8 +1,9 @@
 """Where the driver's connections are not what they have to be.
 
 Whoever is cancelled while the driver connects for him leaves a socket open that nobody owns. So connecting goes on
-to its end, and the connection is closed then. And when a connection breaks, the driver uses its server again after
-it has looked how that is, which it does twice a second at most. It may look sooner.
+to its end, unless that takes longer than connecting may, and the connection is closed then. And when a connection
+breaks, the driver uses its server again after it has looked how that is, which it does twice a second at most.
+It may look sooner.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class CarefulPool(Pool):
             raise
 
     async def _end(self, connecting: asyncio.Future[AsyncConnection]) -> None:
+        await asyncio.wait((connecting,), timeout=self.opts.connect_timeout)
+        connecting.cancel()  # of a server that accepts connections and says nothing
         (connection,) = await asyncio.gather(connecting, return_exceptions=True)
         if isinstance(connection, AsyncConnection):
             self.active_contexts.discard(connection.cancel_context)

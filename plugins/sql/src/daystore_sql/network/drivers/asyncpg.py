@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import asyncpg
@@ -53,7 +53,7 @@ class AsyncpgConnection:
         """Compare the process of the server with the one that was told when the connection was made."""
         connection = self._connection
         try:
-            async with connection.transaction():
+            async with _transaction(connection):
                 statement = await connection.prepare("SELECT pg_backend_pid()", name="")
                 pid: int = await statement.fetchval()
         except asyncpg.PostgresError as error:
@@ -93,7 +93,7 @@ class AsyncpgConnection:
         if self._prepared or connection.is_in_transaction():
             rows = await connection.fetch(text, *parameters)
             return rows
-        async with connection.transaction():
+        async with _transaction(connection):
             rows = await connection.fetch(text, *parameters)
         return rows
 
@@ -107,3 +107,20 @@ class AsyncpgConnection:
         self._is_busy = True
         with suppress(RuntimeError):  # its event loop is closed already
             self._connection.terminate()
+
+
+@asynccontextmanager
+async def _transaction(connection: Any) -> AsyncIterator[None]:
+    """Run a transaction, and roll back what the server has refused.
+
+    Whatever else fails, or is cancelled, leaves a connection that nobody will use again. To roll back there could
+    wait for ever: the answer that was lost is not followed by another one.
+    """
+    await connection.execute("BEGIN")
+    try:
+        yield
+    except asyncpg.PostgresError:
+        if not connection.is_closed():
+            await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import select
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -45,6 +47,10 @@ class PsycopgDriver(PostgreSQLDriver):
             if code == UNKNOWN_PARAMETER or (code and not ends_session(code)):
                 raise Refused(code, str(error)) from error
             raise Lost(sent=False) from error
+        except asyncio.CancelledError as error:
+            # Otherwise whoever keeps the error keeps a connection that is half made.
+            traceback.clear_frames(error.__traceback__)
+            raise
         connection.prepared_max = KEPT
         return PsycopgConnection(connection)
 
