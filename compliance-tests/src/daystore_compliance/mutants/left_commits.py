@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self, TypeVar
 
 from daystore import Transaction
-from daystore.abc import Adapter
 from daystore.abc.coordination import Coordinator, Status, Ticket
 from daystore.abc.coordination.status import Place
+from daystore.abc.transaction import RecordTransaction
 from daystore.adapters.memory import MemoryAdapter
 from daystore.errors import BackendUnavailable, OutcomeUnknown, StoreClosed
 from daystore.storage import Storage
@@ -239,11 +239,11 @@ class ExplainsTheFirst(_Chosen):
 
 
 class _Everywhere(JointTransaction):
-    def _coordinate(self, concerned: Mapping[str, Adapter]) -> None:
-        super()._coordinate(concerned)
-        for name, adapter in concerned.items():
-            if name != self._coordinator and adapter.coordinator is not None:
-                adapter.coordinator.begin()
+    def _coordinate(self, joined: Mapping[str, RecordTransaction]) -> None:
+        super()._coordinate(joined)
+        for name in joined:
+            if name != self._coordinator:
+                self._coordinator_of(name).begin()
 
 
 @mutant("txn.across_coordinator[one]")
