@@ -59,6 +59,7 @@ def test_no_name_is_too_long(key: str) -> None:
         places.note(collection, key, "e" * 16),
         places.deadline(collection, b"\0" * 8, key, "e" * 16),
         places.intent(collection, key, "e" * 16),
+        places.part(collection, key, "e" * 16, 1_024),
     ]
     assert max(len(name.encode()) for name in names) <= 1024
     assert max(len(part) for name in names for part in name.split("/")) <= 255

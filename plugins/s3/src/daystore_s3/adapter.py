@@ -143,7 +143,7 @@ class S3Adapter(StorageAdapter):
             except BaseException:
                 requests.close()
                 raise
-            self._writer = Writer(requests, self.places, self.clock)
+            self._writer = Writer(requests, self.places, self.clock, part_size=self.config.part_size)
             self._searcher = Searcher(requests, self.places, self.clock)
             self._sweeper = Sweeper(
                 requests,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from daystore.abc import ABSENT, Clock, Outcome, Prepare, Release
+from daystore.abc import ABSENT, Clock, Outcome, Prepare, Put, Release
 from daystore.abc.record import Operation
 from daystore.errors import BackendUnavailable, OperationTimeout, StoreClosed, VersionConflict
 from daystore_s3.errors import BACKEND, unavailable, unknown
@@ -13,6 +13,7 @@ from daystore_s3.grouping import Group
 from daystore_s3.judging import after, judge
 from daystore_s3.markers import Note, alarm_of, mark_of, markers_of
 from daystore_s3.objects import NOTHING, Kept, encode, new_id
+from daystore_s3.parts import LIFE, Parts, send
 from daystore_s3.places import Places
 from daystore_s3.reading import Sight, look
 from daystore_s3.requests import Requests, pauses, unreachable
@@ -33,6 +34,7 @@ class Change:
         operation: What to do.
         index: Its place in its batch.
         deadline: When, by the clock of the event loop, it may not be applied any more.
+        part_size: Bytes from which on a value is kept in parts.
 
     Attributes:
         collection: Where it is.
@@ -43,20 +45,29 @@ class Change:
     """
 
     def __init__(
-        self, requests: Requests, places: Places, operation: Operation, index: int, deadline: float
+        self,
+        requests: Requests,
+        places: Places,
+        operation: Operation,
+        index: int,
+        deadline: float,
+        part_size: int,
     ) -> None:
         self._requests = requests
         self._places = places
         self._operation = operation
         self._index = index
         self._deadline = deadline
+        self._bulk = _bulk_of(operation)
         self.collection: str = operation.collection
         self.place: tuple[str, str] = operation.collection, operation.key
         self._key = operation.key
         self._name = places.record(operation.collection, operation.key)
         self._needs_whole = isinstance(operation, Prepare | Release)  # they leave the value as it is
         self._epoch = new_id()
+        self._cut = Parts.of(self._bulk, part_size, self._epoch)
         self._made: set[str] = set()  # what it has made beside the object
+        self._sent: set[str] = set()  # the parts that it has made
         self._left: set[str] = set()  # what is not needed any more
         self._announced: set[str] = set()  # what notes name
         self._decided = False
@@ -101,12 +112,12 @@ class Change:
 
     async def _try(self, clock: Clock, group: Group, known: Sight | None) -> Outcome | None:
         """Apply it without looking, to what its key was like, or to none; ``None`` if it has to be looked."""
-        if known is None and self._operation.expect is ABSENT:
+        if known is None and self._operation.expect is ABSENT and self._cut is None:
             known = Sight(None, NOTHING, asyncio.get_running_loop().time())
         if known is None or (self._needs_whole and not known.kept.whole):
             return None
         try:
-            step = judge(self._operation, self._index, known.kept, clock(), self._epoch)
+            step = judge(self._operation, self._index, known.kept, clock(), self._epoch, self._cut)
         except VersionConflict:
             return None
         if step.kept is None or not await self._exchange(group, known, step.kept):
@@ -121,7 +132,7 @@ class Change:
                 sight = await self._look_in_time(whole=self._needs_whole)
             self.sight = sight
             self._check_time()
-            step = judge(self._operation, self._index, sight.kept, clock(), self._epoch)
+            step = judge(self._operation, self._index, sight.kept, clock(), self._epoch, self._cut)
             if step.kept is None or await self._exchange(group, sight, step.kept):
                 return step.outcome
             sight = None
@@ -134,7 +145,7 @@ class Change:
         if self._open:
             await group.end((), clean=False)
         else:
-            await group.end(self._left | self._made, clean=not self._made)
+            await group.end(self._left | self._made | self._sent, clean=not self._made)
 
     async def _look(self, *, whole: bool) -> Sight:
         since = asyncio.get_running_loop().time()
@@ -164,6 +175,8 @@ class Change:
         if old_markers or new_markers:
             await self._announce(group, {*old_markers, *new_markers, *self._made})
             self._check_time()
+        old_parts, new_parts = self._parts(old), self._parts(new)
+        await self._send([name for name in new_parts if name not in old_parts and name not in self._sent])
         wanted = new_markers | new_beside
         made = {n: body for n, body in wanted.items() if n not in self._made and n not in old_beside}
         self._made |= made.keys()
@@ -175,8 +188,16 @@ class Change:
         if not applied:
             return False
         self._left = {*old_markers, *old_beside, *self._made} - wanted.keys()
+        self._left |= {*old_parts, *self._sent}.difference(new_parts)
         self._made = set()
+        self._sent = set()
         return True
+
+    async def _send(self, parts: list[str]) -> None:
+        if parts:
+            self._deadline = min(self._deadline, asyncio.get_running_loop().time() + LIFE)
+            self._sent.update(parts)
+            await send(self._requests, parts, self._bulk, self._check_time)
 
     async def _announce(self, group: Group, names: set[str]) -> None:
         if names <= self._announced:
@@ -196,6 +217,12 @@ class Change:
         """Return what is kept beside the object that nobody is misled by."""
         places, collection = self._places, self.collection
         return alarm_of(places, collection, kept) | mark_of(places, collection, self._key, kept)
+
+    def _parts(self, kept: Kept) -> list[str]:
+        """Return the names of the parts of what is kept."""
+        return [
+            name for parts in kept.parts for name in parts.names(self._places, self.collection, self._key)
+        ]
 
     # --- The object ------------------------------------------------------------------------------------------
 
@@ -229,6 +256,9 @@ class Change:
                     raise
                 cause = error
                 break
+            except BaseException:  # it was ended from outside, and its request goes on
+                self._open = True
+                raise
             else:
                 self._open = False
                 self.sight = Sight(etag, new, since)
@@ -251,6 +281,13 @@ class Change:
         raise unknown(
             "the answer was lost, and others have written since: it cannot be told whether it was applied"
         )
+
+
+def _bulk_of(operation: Operation) -> bytes:
+    """Return what may be too large for the object of a record."""
+    if isinstance(operation, Put):
+        return operation.value
+    return operation.intent if isinstance(operation, Prepare) else b""
 
 
 def _too_late() -> OperationTimeout:

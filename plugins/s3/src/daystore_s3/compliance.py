@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from typing import Any, ClassVar, Self, cast
 from urllib.parse import urlsplit
 
@@ -139,7 +140,9 @@ class S3Target(ServiceTarget):
         """
         if adapter.coordinator is not None:
             await adapter.coordinator.drain(adapter.timeout)
-        return await asyncio.to_thread(self._count, cast("S3Adapter", adapter))
+        adapter = cast("S3Adapter", adapter)
+        raw = await asyncio.to_thread(self._count, adapter)
+        return replace(raw, entries=raw.entries + len(await asyncio.to_thread(self._orphans, adapter)))
 
     def _count(self, adapter: S3Adapter) -> Raw:
         root = adapter.places.root
@@ -154,6 +157,22 @@ class S3Target(ServiceTarget):
         there = {name for name, size in sizes.items() if name.startswith(f"{root}r/") and holds_record(size)}
         beside = {name for name in sizes if _kind_of(root, name)[0] in ("f", "i", "s")} - notes - named
         return Raw(len(there), sum(_record_of(root, name) not in there for name in beside))
+
+    def _orphans(self, adapter: S3Adapter) -> set[str]:
+        """Return the parts that no record names."""
+        bucket, places = adapter.location.bucket, adapter.places
+        with client_of(self.url) as client:
+            parts = set(_listed(client, bucket, f"{places.root}p/"))
+            owners = {part.rpartition("/")[0] for part in parts}
+            for name in _listed(client, bucket, f"{places.root}r/") if parts else ():
+                collection = name[len(places.root) :].split("/")[1]
+                key = places.key_of(places.records(collection), name)
+                if f"{places.parts(collection)}{places.owner(key)}" not in owners:
+                    continue
+                if (body := _body(client, bucket, name)) is not None:
+                    kept = decode(collection, key, body)
+                    parts -= {part for one in kept.parts for part in one.names(places, collection, key)}
+        return parts
 
     def from_the_future(self) -> Callable[[], None]:
         """Stamp every namespace with a layout that is still to come."""
@@ -202,6 +221,12 @@ def _is_unprepared(client: Any, adapter: S3Adapter, name: str) -> bool:
     return body is None or name not in mark_of(places, collection, key, decode(collection, key, body))
 
 
+def _listed(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """Go through the names that begin with a prefix."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return (item["Key"] for page in pages for item in page.get("Contents", ()))
+
+
 def _record_of(root: str, name: str) -> str | None:
     """Return the record whose deadline has a name; ``None`` if that is none."""
     if _kind_of(root, name) != ("s", "e"):
@@ -215,6 +240,9 @@ class MinioTarget(S3Target):
 
     name = "s3-minio"
     service: ClassVar[Service] = MINIO
+    options: ClassVar[dict[str, Any]] = {
+        "part_size": 64 * 1024
+    }  # so that large values of all cases are in parts
 
 
 class MotoTarget(S3Target):

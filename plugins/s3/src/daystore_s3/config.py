@@ -20,6 +20,8 @@ class S3Config(BaseModel):
             many, but at least one.
         durable: Whether the server has what it acknowledges on its disks; it is declared as such.
         sweep_interval: Seconds between two searches for what can be taken away.
+        part_size: Bytes from which on a value is not kept in the object of its record, but beside it, in parts of
+            this size at most.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -29,3 +31,4 @@ class S3Config(BaseModel):
     read_timeout: float = Field(default=10.0, gt=0, le=3600)
     durable: bool = True
     sweep_interval: float = Field(default=60.0, ge=0)
+    part_size: int = Field(default=8 * 1024 * 1024, ge=64 * 1024, le=64 * 1024 * 1024)

@@ -21,6 +21,7 @@ from daystore.abc.record import Expect, Operation
 from daystore.errors import RecordPrepared, VersionConflict
 from daystore_s3.errors import BACKEND
 from daystore_s3.objects import PAST, Kept, new_id
+from daystore_s3.parts import Parts
 
 __all__ = ["Step", "after", "judge"]
 
@@ -38,7 +39,9 @@ class Step:
     outcome: Outcome
 
 
-def judge(operation: Operation, index: int, kept: Kept, now: Instant, epoch: str) -> Step:
+def judge(
+    operation: Operation, index: int, kept: Kept, now: Instant, epoch: str, parts: Parts | None = None
+) -> Step:
     """Judge the expectation of an operation, and return what to do.
 
     Args:
@@ -47,6 +50,7 @@ def judge(operation: Operation, index: int, kept: Kept, now: Instant, epoch: str
         kept: What is kept of its key.
         now: The present instant.
         epoch: Under which its markers will be, if they change.
+        parts: What its value or intent was cut into; ``None`` if that is small.
 
     Raises:
         VersionConflict: If its expectation does not hold.
@@ -54,12 +58,14 @@ def judge(operation: Operation, index: int, kept: Kept, now: Instant, epoch: str
     live = kept.live(now)
     if isinstance(operation, Put) and live is not None and live.version == operation.version:
         return Step(None, Outcome(operation.version, kept.replaced))  # it has been applied before
-    if isinstance(operation, Prepare) and operation.intent == kept.intent:
+    if isinstance(operation, Prepare) and kept.carries(operation.intent):
         return Step(None, Outcome(None, live is not None))
     _check(operation, index, kept, live)
     done = Outcome(None, live is not None)
     if isinstance(operation, Put):
-        return Step(_written(operation, kept, live, now, epoch), Outcome(operation.version, live is not None))
+        return Step(
+            _written(operation, kept, live, now, epoch, parts), Outcome(operation.version, live is not None)
+        )
     if isinstance(operation, Check) or (
         isinstance(operation, Delete) and live is None and kept.intent is None
     ):
@@ -67,8 +73,8 @@ def judge(operation: Operation, index: int, kept: Kept, now: Instant, epoch: str
     if isinstance(operation, Delete):
         return Step(after(kept, Kept()), done)
     if isinstance(operation, Prepare):
-        return Step(_with_intent(kept, operation.intent, new_id()), done)
-    return Step(_with_intent(kept, None, ""), done)
+        return Step(_with_intent(kept, operation.intent, new_id(), parts), done)
+    return Step(_with_intent(kept, None, "", None), done)
 
 
 def _check(operation: Operation, index: int, kept: Kept, live: Record | None) -> None:
@@ -104,11 +110,13 @@ def after(kept: Kept, new: Kept) -> Kept:
     return replace(new, nonce=new_id(), past=(kept.nonce, *kept.past)[:PAST])
 
 
-def _with_intent(kept: Kept, intent: bytes | None, mark: str) -> Kept:
-    return after(kept, replace(kept, intent=intent, mark=mark))
+def _with_intent(kept: Kept, intent: bytes | None, mark: str, parts: Parts | None) -> Kept:
+    return after(kept, replace(kept, intent=intent, mark=mark, intent_parts=parts))
 
 
-def _written(put: Put, kept: Kept, live: Record | None, now: Instant, epoch: str) -> Kept:
+def _written(
+    put: Put, kept: Kept, live: Record | None, now: Instant, epoch: str, parts: Parts | None
+) -> Kept:
     expires_at = put.expires_at
     if expires_at is KEEP:
         expires_at = None if live is None else live.expires_at
@@ -132,6 +140,7 @@ def _written(put: Put, kept: Kept, live: Record | None, now: Instant, epoch: str
         epoch=kept.epoch if old is not None and is_indexed_alike(old, record) else epoch,
         alarm=kept.alarm if same_alarm else "" if expires_at is None else new_id(),
         replaced=live is not None,
+        value_parts=parts,
     )
     return after(kept, new)
 

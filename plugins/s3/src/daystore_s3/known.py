@@ -20,7 +20,7 @@ MOST: Final = 4_096
 
 
 class Known:
-    """The sights of keys, without values."""
+    """The sights of keys, without values and without what is in parts."""
 
     def __init__(self) -> None:
         self._sights: dict[Place, Sight] = {}
@@ -42,7 +42,7 @@ class Known:
 
 
 def _without_value(sight: Sight) -> Sight:
-    kept = sight.kept
-    if kept.record is None or not kept.record.value:
-        return sight
-    return replace(sight, kept=replace(kept, record=replace(kept.record, value=b""), whole=False))
+    kept = sight.kept.apart() if sight.kept.parts else sight.kept
+    if kept.record is not None and kept.record.value:
+        kept = replace(kept, record=replace(kept.record, value=b""), whole=False)
+    return replace(sight, kept=kept)

@@ -18,9 +18,10 @@ from daystore.abc import Instant, Query, Record, to_instant
 from daystore.abc.evaluate import matcher
 from daystore.abc.ranges import BOUNDS, FALSE, normalise
 from daystore_s3.listing import Lister, Seen
+from daystore_s3.objects import Kept
 from daystore_s3.places import Places
 from daystore_s3.planning import EVERYTHING, Cover, Span, covers_of, fields_of
-from daystore_s3.reading import read_records
+from daystore_s3.reading import read_sights
 from daystore_s3.requests import Requests
 
 __all__ = ["Finder", "Matches"]
@@ -38,7 +39,7 @@ class Matches:
     """What matches a predicate.
 
     Attributes:
-        told: What listings tell of those that match, as records.
+        told: What listings tell of those that match, as records, and records that were read but for their parts.
         read: Records that were read because it was in doubt whether they match; they do.
     """
 
@@ -67,9 +68,28 @@ class Finder:
 
     async def read(self, query: Query, keys: Iterable[str], now: Instant) -> dict[str, Record]:
         """Read records, and return those that are alive and match."""
-        found = await read_records(self._requests, self._places, query.collection, keys, now)
+        found = await self._read(query, keys, now, in_full=True)
+        return {record.key: record for record, _ in found}
+
+    async def _read(
+        self, query: Query, keys: Iterable[str], now: Instant, *, in_full: bool
+    ) -> list[tuple[Record, Kept]]:
+        """Read records, perhaps without their parts, and return those that are alive and match."""
         judge = matcher(query.where)
-        return {key: record for key, record in found.items() if judge(record)}
+
+        def matches(kept: Kept) -> bool:
+            record = kept.live(now)
+            return record is not None and judge(record)
+
+        found = await read_sights(
+            self._requests,
+            self._places,
+            query.collection,
+            keys,
+            in_full=lambda kept: in_full and matches(kept),
+        )
+        kept = [sight.kept for sight in found.values() if matches(sight.kept)]
+        return [(one.record, one) for one in kept if one.record is not None]
 
     async def find(
         self, query: Query, fields: Collection[str], now: Instant, *, settled: bool = True
@@ -103,7 +123,8 @@ class Finder:
                 record = _told(one)
                 if cover.exact or judge(record):
                     found.told[key] = record
-        found.read = await self.read(query, wanted, now)
+        for record, kept in await self._read(query, wanted, now, in_full=False):
+            (found.told if kept.parts else found.read)[record.key] = record
         return found
 
     async def _narrowest(self, collection: str, covers: list[Cover]) -> tuple[Cover, dict[str, Seen]]:

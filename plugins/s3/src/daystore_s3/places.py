@@ -64,6 +64,14 @@ class Places:
         value = shortened(escape(sort_key), VALUE)
         return f"{self.index(collection, index)}{value}/{self.owner(key)}/{epoch}"
 
+    def parts(self, collection: str) -> str:
+        """Return what the names of all parts of a collection begin with."""
+        return f"{self.root}p/{collection}/"
+
+    def part(self, collection: str, key: str, epoch: str, number: int) -> str:
+        """Return the name of a part of a value or of an intent."""
+        return f"{self.parts(collection)}{self.owner(key)}/{epoch}-{number}"
+
     def notes(self, collection: str) -> str:
         """Return what the names of the notes of a collection begin with."""
         return f"{self.root}s/{collection}/d/"

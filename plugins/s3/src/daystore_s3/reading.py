@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from daystore.abc import Instant, Record
+from daystore_s3.errors import corrupt, unavailable
 from daystore_s3.objects import NOTHING, Kept, decode, decode_beginning
+from daystore_s3.parts import Missing, Parts, load
 from daystore_s3.places import Places
 from daystore_s3.requests import Requests
 
-__all__ = ["Sight", "look", "read_records", "read_sights"]
+__all__ = ["Sight", "look", "read_sights"]
 
 BEGINNING: Final = 16 * 1024
 """Bytes that a writer reads of what it overwrites: the header, and the fields in nearly all cases."""
+RACES: Final = 100
+"""Looks at a record whose parts others take away, since they overwrite it again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,27 +61,53 @@ async def look(
 
 
 async def read_sights(
-    requests: Requests, places: Places, collection: str, keys: Iterable[str]
+    requests: Requests,
+    places: Places,
+    collection: str,
+    keys: Iterable[str],
+    *,
+    in_full: Callable[[Kept], bool] = lambda _: True,
 ) -> dict[str, Sight]:
-    """Return what is kept of keys, one request for each."""
+    """Return what is kept of keys: one request for each, and one for each part.
+
+    Args:
+        requests: By which to ask.
+        places: Where things are.
+        collection: Where they are.
+        keys: The keys.
+        in_full: Tells whether the parts of something are needed as well.
+    """
     wanted = list(dict.fromkeys(keys))
     since = asyncio.get_running_loop().time()
 
     async def one(key: str) -> Sight:
-        found = await requests.get(places.record(collection, key))
-        if found is None:
-            return Sight(None, NOTHING, since)
-        return Sight(found.etag, decode(collection, key, found.body), since)
+        missing: set[str] = set()
+        for _ in range(RACES):
+            found = await requests.get(places.record(collection, key))
+            if found is None:
+                return Sight(None, NOTHING, since)
+            kept = decode(collection, key, found.body)
+            if not kept.parts or not in_full(kept):
+                return Sight(found.etag, kept, since)
+            if any(parts.epoch in missing for parts in kept.parts):
+                raise corrupt(collection, key)
+            try:
+                whole = await _joined(requests, places, collection, key, kept)
+                return Sight(found.etag, whole, since)
+            except Missing as error:
+                missing.add(error.epoch)
+        raise unavailable("others overwrote this record again and again while it was read: try again", "read")
 
     if len(wanted) == 1:
         return {wanted[0]: await one(wanted[0])}
     return dict(zip(wanted, await asyncio.gather(*map(one, wanted)), strict=True))
 
 
-async def read_records(
-    requests: Requests, places: Places, collection: str, keys: Iterable[str], now: Instant
-) -> dict[str, Record]:
-    """Return the live records of keys."""
-    found = await read_sights(requests, places, collection, keys)
-    live = {key: sight.kept.live(now) for key, sight in found.items()}
-    return {key: record for key, record in live.items() if record is not None}
+async def _joined(requests: Requests, places: Places, collection: str, key: str, kept: Kept) -> Kept:
+    async def one(parts: Parts | None) -> bytes | None:
+        return None if parts is None else await load(requests, parts.names(places, collection, key), parts)
+
+    try:
+        return kept.joined(*await asyncio.gather(one(kept.value_parts), one(kept.intent_parts)))
+    except ValueError:
+        raise corrupt(collection, key) from None

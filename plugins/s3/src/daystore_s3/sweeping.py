@@ -15,6 +15,8 @@ from daystore.abc.sortkeys import encode_instant
 from daystore.errors import DaystoreError
 from daystore_s3.markers import Note, decode_notes, mark_of, markers_of, owner_of
 from daystore_s3.objects import holds_record
+from daystore_s3.orphans import Orphans
+from daystore_s3.parts import LIFE
 from daystore_s3.places import Places
 from daystore_s3.reading import look
 from daystore_s3.requests import Item, Requests
@@ -57,6 +59,7 @@ class Sweeper:
         self._writer = writer
         self._removes = removes
         self._interval = interval
+        self._orphans = Orphans(requests, places, HORIZON + timedelta(seconds=LIFE))
         self._due: dict[str, Instant] = {}
         self._at: dict[str, str] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,6 +88,7 @@ class Sweeper:
             await self._unprepared(collection)
             if self._removes:
                 await self._deleted(collection)
+            await self._orphans.sweep(collection)
 
     # --- What has expired --------------------------------------------------------------------------------------
 

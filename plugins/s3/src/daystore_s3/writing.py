@@ -40,13 +40,15 @@ class Writer:
         requests: By which to ask.
         places: Where records are.
         clock: Of the adapter.
+        part_size: Bytes from which on a value is kept in parts.
     """
 
-    def __init__(self, requests: Requests, places: Places, clock: Clock) -> None:
+    def __init__(self, requests: Requests, places: Places, clock: Clock, *, part_size: int) -> None:
         self._requests = requests
         self._places = places
         self._clock = clock
         self._known = Known()
+        self._part_size = part_size
         self._under_way: dict[Place, Change] = {}
         self._given_up: set[asyncio.Task[Outcome]] = set()
 
@@ -62,7 +64,7 @@ class Writer:
         if len(batch.operations) >= WORTH_A_LISTING:
             missing = await self._missing(batch.operations)
         changes = [
-            Change(self._requests, self._places, operation, index, deadline)
+            Change(self._requests, self._places, operation, index, deadline, self._part_size)
             for index, operation in enumerate(batch.operations)
         ]
         try:
@@ -172,7 +174,7 @@ class Writer:
             deadline: The name of the deadline that is over.
         """
         until = asyncio.get_running_loop().time() + LONGEST_WRITE
-        change = Change(self._requests, self._places, Delete(collection, key), 0, until)
+        change = Change(self._requests, self._places, Delete(collection, key), 0, until, self._part_size)
         await self._in_turn(change, lambda _: change.expire(self._clock, self._alone(collection), deadline))
 
     async def settled(self) -> None:
