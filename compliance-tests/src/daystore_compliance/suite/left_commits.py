@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -128,19 +127,21 @@ async def across_recovery(env: Env, end: _End) -> None:
     found = [await left_behind(adapter) for adapter in others.adapters]
     assert [intents for intents, _ in found] == [1, 1], "the transaction was not left in the middle"
     async with others.storage:
-        await _expect_statuses(dict.fromkeys(others.adapters, 0))
+        await _expect_nothing_left(*others.adapters)
         await _expect_ended(others, end.values)
 
 
-async def _expect_statuses(expected: Mapping[StorageAdapter, int]) -> None:
-    """Expect so many status records before long: those of what was given up go in their own time."""
+async def _expect_nothing_left(*adapters: StorageAdapter) -> None:
+    """Expect that no intent and no status record is left before long: they go in their own time."""
     pauses = Pauses()
 
     async def found() -> None:
-        while {adapter: (await left_behind(adapter))[1] for adapter in expected} != expected:
+        while [await left_behind(adapter) for adapter in adapters] != [(0, 0)] * len(adapters):
             await pauses.wait()
 
-    await promptly(found(), "the end of a status record, or another one than there should be,")
+    await promptly(
+        found(), "the end of what a transaction has left, or of something that it should not have left,"
+    )
 
 
 @case("txn.across_coordinator", requires=NEEDS, variants=("one", "two", "third"))
@@ -170,9 +171,7 @@ async def across_coordinator(env: Env, name: str) -> None:
     durable = env.capabilities.durable
     assert plan == CommitPlan("coordinated", ("one", "two"), name, durable=durable)
     assert (await here.get("a"), await there.get("b")) == NEW
-    await _expect_statuses(dict.fromkeys(backends.values(), 0))
-    for adapter in backends.values():
-        assert await left_behind(adapter) == (0, 0), "something of a transaction that has ended is left"
+    await _expect_nothing_left(*backends.values())
 
 
 async def _either(met: Any, commit: asyncio.Task[Any]) -> None:
