@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -76,3 +77,46 @@ def mariadb() -> Iterator[str]:
     target = MariaDBTarget()
     yield target.serve()
     target.withdraw()
+
+
+@pytest.fixture(scope="session")
+def replicated() -> Iterator[str]:
+    """The URL of a PostgreSQL server that has a replica, which it names; a superuser of both."""
+    from daystore_sql.compliance_replica import PostgreSQLReplicaTarget
+
+    target = PostgreSQLReplicaTarget()
+    yield target.serve()
+    target.withdraw()
+
+
+@pytest.fixture(scope="session")
+def mariadb_pair() -> Iterator[tuple[str, str]]:
+    """The URLs of a MariaDB server and of its replica, whose superuser they name."""
+    from daystore_compliance.services import Service, provide
+    from daystore_sql.compliance_mysql import ask
+
+    password = "swordfish-4711"
+    url = f"mariadb://root:{password}@127.0.0.1:{{port}}/daystore?{{port2}}"
+
+    def pair(filled: str) -> tuple[str, str]:
+        there, _, port = filled.partition("?")
+        return there, f"{there.rpartition(':')[0]}:{port}/daystore"
+
+    def probe(filled: str) -> None:
+        primary, replica = pair(filled)
+        ((place,),) = ask(primary, "SELECT @@gtid_binlog_pos")
+        ((left,),) = ask(replica, f"SELECT MASTER_GTID_WAIT('{place}', 0)")
+        if left:
+            raise ConnectionError("the replica has not followed yet")
+
+    service = Service(
+        name="mariadb-pair",
+        image="",
+        build="mariadb-replica",
+        ports=2,
+        url=url,
+        probe=probe,
+        environment={"MARIADB_ROOT_PASSWORD": password, "PORTS": "{port} {port2}"},
+    )
+    with provide(service, run=os.urandom(6).hex()) as server:
+        yield pair(server.url)

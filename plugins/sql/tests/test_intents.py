@@ -431,8 +431,9 @@ def test_what_carries_an_intent_is_not_swept(make: Make, clock: TestClock) -> No
 async def swept(store: SQLAdapter) -> None:
     """Wait for the sweep after the last write."""
     engine: Any = store._opened
-    if (sweeping := getattr(engine, "_sweeping", None)) is not None:
-        await asyncio.wait([sweeping])
+    sweeper = getattr(engine, "sweeper", None)
+    if sweeper is not None and sweeper.task is not None:
+        await asyncio.wait([sweeper.task])
     await store.health()  # on SQLite in its turn after the sweep
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from blockbuster import blockbuster_ctx
 
-from daystore.abc import Order, Put, Query, WriteBatch
+from daystore.abc import EVENTUAL, Order, Put, Query, WriteBatch
 from daystore.errors import StoreClosed
 from daystore_sql.adapter import SQLAdapter
 from daystore_sql.session import Session
@@ -210,14 +210,16 @@ def test_reads_that_wait_are_done_together_and_each_caller_gets_its_own(make: Ma
                 connection.set_trace_callback(texts.append)
                 release.wait(10)
 
-            holding = asyncio.ensure_future(adapter._opened.read("test", hold))
+            holding = asyncio.ensure_future(adapter._opened.read("test", EVENTUAL, hold))
             wanted = [
                 (c, [f"k{n}", "none", f"k{m}"])
                 for c in ("a", "b", "missing")
                 for n in range(9)
                 for m in range(9)
             ]
-            tasks = [asyncio.ensure_future(adapter._opened.read_records(c, keys)) for c, keys in wanted]
+            tasks = [
+                asyncio.ensure_future(adapter._opened.read_records(c, keys, EVENTUAL)) for c, keys in wanted
+            ]
             await asyncio.sleep(0)
             tasks[5].cancel()
             release.set()
@@ -265,7 +267,7 @@ def test_reads_do_not_wait_for_queries(make: Make) -> None:
             await adapter.set("n", "a", b"1")
             release = threading.Event()
             holding = [
-                asyncio.ensure_future(adapter._opened.read("test", lambda _: release.wait(10)))
+                asyncio.ensure_future(adapter._opened.read("test", EVENTUAL, lambda _: release.wait(10)))
                 for _ in range(3)
             ]
             await asyncio.sleep(0)
@@ -386,7 +388,7 @@ def test_a_read_that_nobody_waits_for_ends_early(make: Make) -> None:
                 )
 
             started = threading.Event()
-            reading = asyncio.ensure_future(adapter._opened.read("test", endless))
+            reading = asyncio.ensure_future(adapter._opened.read("test", EVENTUAL, endless))
             await asyncio.to_thread(started.wait, 10)
             reading.cancel()
             with pytest.raises(asyncio.CancelledError):

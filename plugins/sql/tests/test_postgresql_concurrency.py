@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -85,7 +86,7 @@ def test_five_hundred_cancellations(url: str, postgresql: str) -> None:
                     break
             assert cancelled == 500
             assert await idle_in_transaction(postgresql, name) == 0
-            pool: Any = adapter._opened._pool  # type: ignore[attr-defined]
+            pool: Any = adapter._opened.primary.pool  # type: ignore[attr-defined]
             assert len(pool._idle) <= 4
             assert not pool._busy
             assert not pool._turns.locked()
@@ -204,15 +205,18 @@ def test_a_ticket_that_was_looked_for_is_refused(url: str) -> None:
             await adapter.set("things", "k", b"first", fields={"f": 1})
             engine: Any = adapter._opened
             batch = WriteBatch([Put("things", "k", b"late", fields={"f": 1})])
-            changes = Changes(plan(engine._knowing, batch)[0], atomic=False, now=adapter.clock())
-            ticket, late = engine._ticket(engine._deadline()), engine._ticket(engine._deadline() - 60)
-            async with engine._pool.connection() as connection:
-                dialect = engine._dialect
+            changes = Changes(plan(engine.primary.knowing, batch)[0], atomic=False, now=adapter.clock())
+            ticket, late = (
+                engine.writer.ticket(engine.primary.deadline()),
+                engine.writer.ticket(engine.primary.deadline() - 60),
+            )
+            async with engine.primary.pool.connection() as connection:
+                dialect = engine.primary.dialect
                 assert await dialect.look(connection, changes, ticket) is None
                 for refused in (ticket, late):
                     with pytest.raises(TooLate):
                         await dialect.write(connection, changes, refused, inside=False)
-                kept = engine._ticket(engine._deadline())
+                kept = engine.writer.ticket(engine.primary.deadline())
                 verdicts = await dialect.write(connection, changes, kept, inside=False)
                 assert await dialect.look(connection, changes, kept) == verdicts
             record = await adapter.get("things", "k")
@@ -232,14 +236,14 @@ def test_what_others_were_in_the_way_of_is_sent_again(
         async with adapter_of(url) as adapter:
             await adapter.set("things", "k", b"first")
             engine: Any = adapter._opened
-            write, failures = engine._dialect.write, [failure, failure]
+            write, failures = engine.primary.dialect.write, [failure, failure]
 
             async def failing(*arguments: Any, **options: Any) -> Any:
                 if failures:
                     raise failures.pop()
                 return await write(*arguments, **options)
 
-            monkeypatch.setattr(engine._dialect, "write", failing)
+            monkeypatch.setattr(engine.primary.dialect, "write", failing)
             await adapter.set("things", "k", b"second")
             assert not failures
             failures += [failure]
@@ -298,3 +302,32 @@ def test_a_checked_query_keeps_others_out(url: str) -> None:
             assert values == list(range(19))
 
     asyncio.run(main())
+
+
+def test_fields_that_another_adapter_has_brought_are_found(url: str, postgresql: str) -> None:
+    """Also where, as far as was known, no record could have them, so that nothing would have to be looked up."""
+    name = f"shapes_{os.urandom(6).hex()}"  # in which nothing was ever written
+
+    async def main() -> None:
+        there = urlsplit(url)._replace(path=f"/{name}").geturl()
+        async with adapter_of(there, namespace="ns") as one, adapter_of(there, namespace="ns") as other:
+            for writer, reader, field in ((one, one, "f"), (one, other, "g"), (other, one, "h")):
+                where = Compare(field, Op.EXISTS, True)
+                await writer.set("things", field, b"", fields={field: 1})
+                assert await reader.count(Query("things", where=where)) == 1
+                (record,) = (await reader.query(Query("things", where=where))).records
+                assert record.key == field
+
+    asyncio.run(execute(postgresql, f"CREATE DATABASE {name}"))
+    try:
+        asyncio.run(main())
+    finally:
+        asyncio.run(execute(postgresql, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+async def execute(url: str, text: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(text)
+    finally:
+        await connection.close()

@@ -120,7 +120,7 @@ def test_a_role_without_rights_to_create_can_do_everything(empty: str, driver: s
             await adapter.set("new", "gone", b"", expires_at=1000)
             assert await adapter.count(Query("new", where=Compare("n", Op.LT, 5))) == 4
             assert (await adapter.explain(Query("new", limit=1))).indexed
-            await asyncio.wait([adapter._opened._sweeping])  # type: ignore[attr-defined]
+            await asyncio.wait([adapter._opened.sweeper.task])  # type: ignore[attr-defined]
 
     asyncio.run(main())
     asyncio.run(_execute(empty, f"DROP OWNED BY {role}", f"DROP ROLE {role}"))

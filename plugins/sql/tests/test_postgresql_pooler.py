@@ -24,7 +24,7 @@ def test_a_pooler_is_noticed_and_nothing_of_a_session_is_relied_on(
     async def main() -> None:
         async with SQLAdapter.from_url(url, **options) as adapter:
             engine: Any = adapter._opened
-            assert engine._driver._direct is False
+            assert engine.primary.driver._direct is False
 
             async def work(name: int) -> None:
                 for turn in range(10):
@@ -60,7 +60,7 @@ def test_statements_are_prepared_only_where_the_pooler_makes_that_last(
         async with SQLAdapter.from_url(url, namespace=os.urandom(6).hex(), connections=1) as adapter:
             await adapter.set("things", "k", b"v")
             engine: Any = adapter._opened
-            async with engine._pool.connection() as connection:
+            async with engine.primary.pool.connection() as connection:
                 await connection.fetch("BEGIN")
                 rows = await connection.fetch("SELECT name FROM pg_prepared_statements")
                 await connection.fetch("COMMIT")
@@ -68,9 +68,9 @@ def test_statements_are_prepared_only_where_the_pooler_makes_that_last(
             renamed = [name for name in names if name.startswith("PGBOUNCER_")]
             if keeps:
                 assert names == renamed
-                assert engine._driver._prepared is bool(renamed)
+                assert engine.primary.driver._prepared is bool(renamed)
             else:
-                assert engine._driver._prepared is False
+                assert engine.primary.driver._prepared is False
                 assert not {name for name in names if name.startswith(("_pg3", "__asyncpg_stmt"))}
 
     asyncio.run(main())
@@ -83,8 +83,8 @@ def test_a_server_without_a_pooler_is_noticed(postgresql: str, driver: str) -> N
     async def main() -> None:
         async with SQLAdapter.from_url(url) as adapter:
             engine: Any = adapter._opened
-            assert engine._driver._direct is True
-            async with engine._pool.connection() as connection:
+            assert engine.primary.driver._direct is True
+            async with engine.primary.pool.connection() as connection:
                 rows = await connection.fetch("SELECT current_setting('plan_cache_mode')")
                 assert rows[0][0] == "force_generic_plan"
 

@@ -50,7 +50,7 @@ class Meter:
 
     def watch(self, adapter: SQLAdapter) -> None:
         """Count what goes over the connections that the adapter has."""
-        for connection in adapter._opened._pool._idle:  # type: ignore[attr-defined]
+        for connection in adapter._opened.primary.pool._idle:  # type: ignore[attr-defined]
             fetch = connection.fetch
             connection.fetch = partial(self._fetch, fetch)
 
@@ -60,7 +60,7 @@ class Meter:
 
     async def explained(self, adapter: SQLAdapter) -> None:
         """Have the server tell how it runs each statement."""
-        (connection,) = adapter._opened._pool._idle  # type: ignore[attr-defined]
+        (connection,) = adapter._opened.primary.pool._idle  # type: ignore[attr-defined]
         await connection._connection.execute(
             "LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; "
             "SET auto_explain.log_buffers = on; SET auto_explain.log_format = json; "
@@ -95,7 +95,7 @@ async def metered(url: str, **options: Any) -> AsyncIterator[tuple[SQLAdapter, M
     options = {"namespace": os.urandom(6).hex(), "connections": 1, "sweep_interval": 1e9, **options}
     async with SQLAdapter.from_url(url, **options) as adapter:
         await adapter.set("things", "first", b"", fields={"f": 1})
-        await asyncio.wait([adapter._opened._sweeping])  # type: ignore[attr-defined]
+        await asyncio.wait([adapter._opened.sweeper.task])  # type: ignore[attr-defined]
         meter = Meter()
         meter.watch(adapter)
         yield adapter, meter
@@ -176,7 +176,7 @@ async def _ask(url: str, *texts: str) -> None:
 
 async def _copy(adapter: SQLAdapter, url: str, puts: list[Put]) -> None:
     """Put records beside those that are there, all of whose names are known, as quickly as can be."""
-    changes, _ = plan(adapter._opened._knowing, WriteBatch(puts))  # type: ignore[attr-defined]
+    changes, _ = plan(adapter._opened.primary.knowing, WriteBatch(puts))  # type: ignore[attr-defined]
     connection = await asyncpg.connect(url)
     last, now = await connection.fetchval("SELECT max(id) FROM ds_record"), adapter.clock()
     records = [

@@ -83,13 +83,13 @@ def test_what_a_change_has_made_fail_is_a_conflict_and_not_sent_again(
             version = await adapter.set("things", "k", b"first", fields={"f": 1})
             await adapter.set("things", "warm", b"", fields={"f": 1, "g": 1})  # whose names are known then
             engine: Any = adapter._opened
-            write, sent = engine._dialect.write, []
+            write, sent = engine.primary.dialect.write, []
 
             async def counted(*arguments: Any, **options: Any) -> Any:
                 sent.append(arguments)
                 return await write(*arguments, **options)
 
-            monkeypatch.setattr(engine._dialect, "write", counted)
+            monkeypatch.setattr(engine.primary.dialect, "write", counted)
             put = Put("things", "k", b"second", version, fields={"f": 1, "g": 2})
             async with other.transaction():
                 await other.execute(CHANGE, namespace, b"changed")
@@ -118,11 +118,11 @@ def test_the_disk_is_waited_for_where_something_was_written(
             await adapter.write(WriteBatch([Put("things", "k", b"", version="first")]))
             engine: Any = adapter._opened
             batch = WriteBatch([Put("things", "k", b"second", version)])
-            changes = Changes(plan(engine._knowing, batch)[0], atomic=False, now=adapter.clock())
-            async with engine._pool.connection() as connection:
+            changes = Changes(plan(engine.primary.knowing, batch)[0], atomic=False, now=adapter.clock())
+            async with engine.primary.pool.connection() as connection:
                 await connection.fetch("BEGIN")
-                ticket = engine._ticket(engine._deadline())
-                (verdict,) = await engine._dialect.write(connection, changes, ticket, inside=True)
+                ticket = engine.writer.ticket(engine.primary.deadline())
+                (verdict,) = await engine.primary.dialect.write(connection, changes, ticket, inside=True)
                 assert verdict.done == (waits == "on")
                 ((found,),) = await connection.fetch("SELECT current_setting('synchronous_commit')")
                 await connection.fetch("ROLLBACK")

@@ -13,6 +13,7 @@ import pytest
 
 from daystore.abc import (
     ABSENT,
+    EVENTUAL,
     Aggregate,
     Aggregation,
     And,
@@ -67,7 +68,7 @@ async def metered(make: Make, **options: Any) -> AsyncIterator[tuple[SQLAdapter,
     async with make(readers=1, sweep_interval=1e9, **options) as adapter:
         reads, writes = Meter(), Meter()
         await adapter.set("things", "first", b"", fields={"f": 1})  # sweeps, and makes the names
-        await adapter._opened.read("test", reads.watch)
+        await adapter._opened.read("test", EVENTUAL, reads.watch)
         await adapter._opened.ask_writer("test", writes.watch)
         yield adapter, reads, writes
 

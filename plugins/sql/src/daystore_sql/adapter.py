@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 from pydantic import ValidationError
 
 from daystore.abc import (
+    STRONG,
     Aggregation,
     Capabilities,
     Clock,
@@ -164,20 +165,20 @@ class SQLAdapter(StorageAdapter):
         keys: Sequence[str],
         consistency: Consistency,
     ) -> list[Record | None]:
-        return await self._opened.read_records(collection, keys)
+        return await self._opened.read_records(collection, keys, consistency)
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         check_sizes(batch)
         return await self._opened.write(batch)
 
     async def _prepared(self, collection: str | None) -> list[tuple[str, Record]]:
-        return await self._opened.read("prepared", run_prepared, collection)
+        return await self._opened.read("prepared", STRONG, run_prepared, collection)
 
     async def _query(self, query: Query, consistency: Consistency) -> Page:
-        return await self._opened.read("query", in_snapshot, run_query, query)
+        return await self._opened.read("query", consistency, in_snapshot, run_query, query)
 
     async def _count(self, query: Query, consistency: Consistency) -> int:
-        return await self._opened.read("count", in_snapshot, run_count, query)
+        return await self._opened.read("count", consistency, in_snapshot, run_count, query)
 
     async def _aggregate(
         self,
@@ -185,7 +186,9 @@ class SQLAdapter(StorageAdapter):
         aggregation: Aggregation,
         consistency: Consistency,
     ) -> list[GroupRow]:
-        return await self._opened.read("aggregate", in_snapshot, run_aggregate, query, aggregation)
+        return await self._opened.read(
+            "aggregate", consistency, in_snapshot, run_aggregate, query, aggregation
+        )
 
     async def _explain(self, query: Query) -> Explanation:
-        return await self._opened.read("explain", in_snapshot, run_explain, query)
+        return await self._opened.read("explain", STRONG, in_snapshot, run_explain, query)

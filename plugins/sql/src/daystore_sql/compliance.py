@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -18,20 +18,31 @@ from daystore_compliance.target import Raw
 from daystore_sql.adapter import SQLAdapter
 from daystore_sql.dialects.postgresql_database import PostgreSQLDatabase
 
-__all__ = ["PgBouncerTarget", "PostgreSQLTarget", "PsycopgTarget"]
+__all__ = [
+    "INITDB",
+    "PASSWORD",
+    "SERVER",
+    "PgBouncerTarget",
+    "PostgreSQLTarget",
+    "PsycopgTarget",
+    "ask",
+    "name_of",
+    "waited",
+]
 
 T = TypeVar("T")
 
-PASSWORD = "swordfish-4711"  # noqa: S105 -- of servers that only the suite starts
+PASSWORD: Final = "swordfish-4711"  # noqa: S105 -- of servers that only the suite starts
 
 
-def _waited(work: Coroutine[Any, Any, T]) -> T:
+def waited(work: Coroutine[Any, Any, T]) -> T:
     """Wait for something where an event loop may be running already."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
 
 
-async def _ask(url: str, text: str, *parameters: object) -> list[Any]:
+async def ask(url: str, text: str, *parameters: object) -> list[Any]:
+    """Execute a statement on a connection of its own, and return its rows."""
     connection = await asyncpg.connect(_plain(url), statement_cache_size=0, timeout=10)
     try:
         async with connection.transaction():
@@ -56,10 +67,10 @@ def _plain(url: str) -> str:
 
 
 def _probe(url: str) -> None:
-    _waited(_ask(url, "SELECT 1"))
+    waited(ask(url, "SELECT 1"))
 
 
-_INITDB = (
+INITDB: Final = (
     "initdb",
     "--pgdata={directory}/data",
     "--username=postgres",
@@ -69,7 +80,8 @@ _INITDB = (
     "--encoding=UTF8",
     "--no-sync",
 )
-_SERVER = (
+"""Makes the directory of a server."""
+SERVER: Final = (
     "postgres",
     "-D",
     "{directory}/data",
@@ -78,6 +90,7 @@ _SERVER = (
     "-c",
     "max_connections=300",
 )
+"""Starts a server, without a port."""
 
 POSTGRESQL = Service(
     name="postgresql",
@@ -89,9 +102,9 @@ POSTGRESQL = Service(
     arguments=("postgres", "-c", "max_connections=300"),
     environment={"POSTGRES_PASSWORD": PASSWORD},
     local=LocalProcess(
-        (*_SERVER, "-p", "{port}", "-c", "listen_addresses=127.0.0.1"),
+        (*SERVER, "-p", "{port}", "-c", "listen_addresses=127.0.0.1"),
         files={"password": PASSWORD},
-        prepare=(_INITDB,),
+        prepare=(INITDB,),
         user="postgres",
         install="apt-get install postgresql",
     ),
@@ -107,7 +120,7 @@ PGBOUNCER = Service(
     environment={"POSTGRES_PASSWORD": PASSWORD},
     local=LocalProcess(
         ("pgbouncer", "{directory}/pgbouncer.ini"),
-        beside=((*_SERVER, "-p", "5432", "-c", "listen_addresses="),),
+        beside=((*SERVER, "-p", "5432", "-c", "listen_addresses="),),
         files={
             "password": PASSWORD,
             "users.txt": f'"postgres" "{PASSWORD}"',
@@ -119,7 +132,7 @@ PGBOUNCER = Service(
                 "server_check_delay = 0\nserver_login_retry = 0.1\n"
             ),
         },
-        prepare=(_INITDB,),
+        prepare=(INITDB,),
         user="postgres",
         install="apt-get install postgresql pgbouncer",
     ),
@@ -150,7 +163,7 @@ class PostgreSQLTarget(ServiceTarget):
         name = f"{parts.path.removeprefix('/')}_{worker}" if worker else ""
         there = _in_database(url, name) if name else url
         if name:
-            _waited(_create(url, name))
+            waited(_create(url, name))
         return self._driven(there)
 
     def _driven(self, url: str) -> str:
@@ -172,8 +185,8 @@ class PostgreSQLTarget(ServiceTarget):
     def _made(self, name: str) -> None:
         there = self._shared or ""
         server = _in_database(there, "postgres")
-        _waited(_create(server, name))
-        self._started.callback(lambda: _waited(_execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')))
+        waited(_create(server, name))
+        self._started.callback(lambda: waited(_execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')))
         self._reach(self._driven(there))
 
     def adapter(self, url: str, namespace: str, clock: Clock) -> StorageAdapter:
@@ -184,23 +197,24 @@ class PostgreSQLTarget(ServiceTarget):
 
     async def raw(self, adapter: StorageAdapter) -> Raw:
         """Count rows, and the connections that the server has of the adapter."""
-        name = _name_of(adapter)
-        ((records, entries, connections),) = await _ask(self.url, _COUNT, adapter.namespace.encode(), name)
+        name = name_of(adapter)
+        ((records, entries, connections),) = await ask(self.url, _COUNT, adapter.namespace.encode(), name)
         return Raw(records, entries, connections)
 
     def from_the_future(self) -> Callable[[], None]:
         """Stamp the database with a layout that is still to come."""
-        ((layout,),) = _waited(_ask(self.url, "SELECT version_num FROM ds_layout"))
+        ((layout,),) = waited(ask(self.url, "SELECT version_num FROM ds_layout"))
         stamp = "UPDATE ds_layout SET version_num = $1 RETURNING 1"
-        _waited(_ask(self.url, stamp, "9999"))
+        waited(ask(self.url, stamp, "9999"))
 
         def back() -> None:
-            _waited(_ask(self.url, stamp, layout))
+            waited(ask(self.url, stamp, layout))
 
         return back
 
 
-def _name_of(adapter: StorageAdapter) -> str:
+def name_of(adapter: StorageAdapter) -> str:
+    """Return the name by which the server knows an adapter."""
     if not isinstance(adapter, SQLAdapter) or not isinstance(adapter.database, PostgreSQLDatabase):
         raise TypeError("the target opens adapters of PostgreSQL only")
     query = urlsplit(adapter.database.dsn).query
@@ -212,7 +226,7 @@ def _in_database(url: str, name: str) -> str:
 
 
 async def _create(url: str, name: str) -> None:
-    if not await _ask(url, "SELECT 1 FROM pg_database WHERE datname = $1", name):
+    if not await ask(url, "SELECT 1 FROM pg_database WHERE datname = $1", name):
         await _execute(url, f'CREATE DATABASE "{name}" TEMPLATE template0')
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["SQLConfig"]
 
@@ -24,6 +24,7 @@ class SQLConfig(BaseModel):
         prepared: Whether prepared statements live as long as a connection. Unless told, an adapter finds out
             whether it is connected to the server itself or to a pooler such as PgBouncer, and whether that makes
             them last.
+        replicas: URLs of replicas that eventual and bounded reads go to; as text, with commas between them.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -35,3 +36,9 @@ class SQLConfig(BaseModel):
     sweep_interval: float = Field(default=10.0, ge=0)
     connections: int = Field(default=10, ge=1, le=1000)
     prepared: bool | None = None
+    replicas: tuple[str, ...] = Field(default=(), repr=False)
+
+    @field_validator("replicas", mode="before")
+    @classmethod
+    def _separated(cls, value: object) -> object:
+        return [url.strip() for url in value.split(",") if url.strip()] if isinstance(value, str) else value

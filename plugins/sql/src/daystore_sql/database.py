@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from daystore.abc import Clock, Health, Outcome, Record, WriteBatch
+from daystore.abc import Clock, Consistency, Health, Outcome, Record, WriteBatch
 from daystore.errors import ConfigError
 from daystore_sql.config import SQLConfig
 
@@ -28,10 +28,14 @@ class Engine(Protocol):
     async def start(self) -> None:
         """Open the database and bring its layout up to date."""
 
-    async def read(self, operation: str, work: Callable[..., T], *arguments: object) -> T:
+    async def read(
+        self, operation: str, consistency: Consistency, work: Callable[..., T], *arguments: object
+    ) -> T:
         """Do something that only reads: `work` is called with a session and the arguments."""
 
-    async def read_records(self, collection: str, keys: Sequence[str]) -> list[Record | None]:
+    async def read_records(
+        self, collection: str, keys: Sequence[str], consistency: Consistency
+    ) -> list[Record | None]:
         """Read records by key."""
 
     async def write(self, batch: WriteBatch) -> list[Outcome]:
@@ -86,6 +90,8 @@ def database_of(url: str, config: SQLConfig) -> Database:
     if scheme == "sqlite":
         from daystore_sql.dialects.sqlite_database import SQLiteDatabase
 
+        if config.replicas:
+            raise ConfigError("SQLite has no replicas, it is one file: leave the option 'replicas' out")
         return SQLiteDatabase.from_url(url, config)
     if scheme in ("postgresql", "postgres"):
         from daystore_sql.dialects.postgresql_database import PostgreSQLDatabase

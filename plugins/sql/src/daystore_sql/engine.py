@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from daystore.abc import Clock, Health, Outcome, Record, WriteBatch
+from daystore.abc import Clock, Consistency, Health, Outcome, Record, WriteBatch
 from daystore.errors import BackendUnavailable, StoreClosed
 from daystore_sql.dialects.sqlite import SQLITE
 from daystore_sql.errors import BACKEND
@@ -77,15 +77,19 @@ class LaneEngine:
             self.abandon()
             raise
 
-    async def read(self, operation: str, work: Callable[..., T], *arguments: object) -> T:
-        """Do something that only reads, on a connection that is free."""
+    async def read(
+        self, operation: str, consistency: Consistency, work: Callable[..., T], *arguments: object
+    ) -> T:
+        """Do something that only reads, on a connection that is free. There is one state, whatever is asked."""
         result: T = await self._sent(Job(operation, work, *arguments))
         return result
 
-    async def read_records(self, collection: str, keys: Sequence[str]) -> list[Record | None]:
+    async def read_records(
+        self, collection: str, keys: Sequence[str], consistency: Consistency
+    ) -> list[Record | None]:
         """Read records by key; a few, together with those that are asked for at the same time."""
         if len(keys) > FEW_KEYS:
-            return await self.read("read", read_records, collection, keys)
+            return await self.read("read", consistency, read_records, collection, keys)
         job = Read(collection, keys)
         records: list[Record | None] = await self._sent(job)
         return records

@@ -15,7 +15,7 @@ from daystore_sql.dialects.base import Connection, Dialect
 from daystore_sql.errors import unavailable
 from daystore_sql.schema import HEAD, LAYOUT, REVISIONS, ds_layout, tables
 
-__all__ = ["create", "prepare"]
+__all__ = ["create", "is_current", "prepare"]
 
 
 def prepare(connection: Connection, dialect: Dialect) -> None:
@@ -24,10 +24,10 @@ def prepare(connection: Connection, dialect: Dialect) -> None:
     Raises:
         BackendUnavailable: If its layout is from a newer version. It is left as it is.
     """
-    if _is_current(connection, dialect):
+    if is_current(connection, dialect):
         return
     with dialect.exclusively(connection):
-        if _is_current(connection, dialect):
+        if is_current(connection, dialect):
             return  # another process was faster
         if _versions(connection, dialect):
             from daystore_sql.migrations import upgrade
@@ -64,7 +64,12 @@ def _versions(connection: Connection, dialect: Dialect) -> list[str]:
     return [row[0] for row in connection.execute(dialect.statements.layouts).fetchall()]
 
 
-def _is_current(connection: Connection, dialect: Dialect) -> bool:
+def is_current(connection: Connection, dialect: Dialect) -> bool:
+    """Tell whether a database has the layout of this version.
+
+    Raises:
+        BackendUnavailable: If its layout is from a newer version.
+    """
     versions = _versions(connection, dialect)
     for version in versions:
         if version not in REVISIONS:

@@ -27,7 +27,7 @@ from sqlalchemy.engine import Dialect as SQLAlchemyDialect
 
 from daystore.abc import Instant
 from daystore.errors import DaystoreError
-from daystore_sql.dialects import mysql_errors, mysql_writing
+from daystore_sql.dialects import mysql_errors, mysql_replicas, mysql_writing
 from daystore_sql.dialects.base import Connection
 from daystore_sql.dialects.mysql_floats import float_parts, float_total
 from daystore_sql.dialects.network import NetworkDialect, ServerFacts
@@ -35,6 +35,7 @@ from daystore_sql.errors import unavailable
 from daystore_sql.network.changes import Changes, Ticket, Verdict
 from daystore_sql.network.driver import DriverConnection, Lost, Refused, Row
 from daystore_sql.network.drivers.asyncmy import AsyncmyConnection
+from daystore_sql.network.positions import Position
 from daystore_sql.schema import ds_layout, ds_record, ds_shape
 from daystore_sql.statements import is_seen
 
@@ -251,6 +252,16 @@ class MySQLDialect(NetworkDialect):
     async def sweep(self, connection: DriverConnection, now: Instant, most: int) -> int:
         """See `daystore_sql.dialects.mysql_writing`."""
         return await mysql_writing.sweep(cast(AsyncmyConnection, connection), now, most)
+
+    # --- Replicas ----------------------------------------------------------------------------------------------
+
+    async def position(self, connection: DriverConnection) -> Position:
+        """See `daystore_sql.dialects.mysql_replicas`."""
+        return await mysql_replicas.position(cast(AsyncmyConnection, connection))
+
+    async def replayed(self, connection: DriverConnection) -> Position:
+        """See `daystore_sql.dialects.mysql_replicas`."""
+        return await mysql_replicas.replayed(cast(AsyncmyConnection, connection))
 
     # --- Errors ------------------------------------------------------------------------------------------------
 

@@ -34,10 +34,12 @@ class MySQLDatabase:
     Attributes:
         driver: Makes connections to it.
         config: Options of the adapter.
+        replicas: Make connections to its replicas, each with host and port for people.
     """
 
     driver: AsyncmyDriver
     config: SQLConfig
+    replicas: tuple[tuple[str, AsyncmyDriver], ...] = ()
 
     @classmethod
     def from_url(cls, url: str, config: SQLConfig) -> MySQLDatabase:
@@ -48,8 +50,26 @@ class MySQLDatabase:
         ``unix_socket`` and ``connect_timeout`` (seconds).
 
         Raises:
-            ConfigError: If it is none of these, or the driver is not installed.
+            ConfigError: If it is none of these, or that of a replica is not, or the driver is not installed.
         """
+        replicas = [cls._read_replica(number, url) for number, url in enumerate(config.replicas, start=1)]
+        return cls(cls._read(url), config, tuple(replicas))
+
+    @classmethod
+    def _read_replica(cls, number: int, url: str) -> tuple[str, AsyncmyDriver]:
+        if not url.startswith(("mysql", "mariadb")):
+            raise ConfigError(
+                f"replica {number} is no MariaDB: the URL of a replica begins as that of the primary does"
+            )
+        try:
+            driver = cls._read(url)
+        except ConfigError as error:
+            raise ConfigError(f"replica {number}: {error.message}") from None
+        return driver.socket or f"{driver.host}:{driver.port}", driver
+
+    @staticmethod
+    def _read(url: str) -> AsyncmyDriver:
+        """Return what makes connections to a URL."""
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError):
@@ -65,7 +85,7 @@ class MySQLDatabase:
             )
         from daystore_sql.network.drivers.asyncmy import AsyncmyDriver
 
-        driver = AsyncmyDriver(
+        return AsyncmyDriver(
             host=parsed.host or "127.0.0.1",
             port=parsed.port or 3306,
             user=parsed.username,
@@ -75,7 +95,6 @@ class MySQLDatabase:
             ssl=_ssl(options),
             connect_timeout=_seconds(options.get("connect_timeout", "10")),
         )
-        return cls(driver, config)
 
     @property
     def is_durable(self) -> bool:
@@ -92,7 +111,7 @@ class MySQLDatabase:
         from daystore_sql.dialects.mysql import MYSQL
         from daystore_sql.network.engine import NetworkEngine
 
-        return NetworkEngine(self.driver, MYSQL, namespace, clock, self.config, timeout)
+        return NetworkEngine(self.driver, MYSQL, namespace, clock, self.config, timeout, self.replicas)
 
 
 def _options(parsed: URL) -> dict[str, str]:

@@ -11,6 +11,7 @@ from daystore.abc import Instant
 from daystore_sql.dialects.base import Connection, Dialect
 from daystore_sql.network.changes import Changes, Ticket, Verdict
 from daystore_sql.network.driver import DriverConnection, DriverFailure, Lost, Refused, Row
+from daystore_sql.network.positions import Position
 
 __all__ = ["NetworkDialect", "ServerFacts"]
 
@@ -114,6 +115,18 @@ class NetworkDialect(Dialect):
 
         Returns:
             How many were deleted.
+        """
+
+    @abstractmethod
+    async def position(self, connection: DriverConnection) -> Position:
+        """Return a position of the primary that is not before anything that it has acknowledged."""
+
+    @abstractmethod
+    async def replayed(self, connection: DriverConnection) -> Position:
+        """Return the position up to which a replica shows everything.
+
+        Raises:
+            BackendUnavailable: If it is no replica.
         """
 
     @abstractmethod

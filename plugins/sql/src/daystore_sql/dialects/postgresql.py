@@ -40,6 +40,7 @@ from daystore_sql.dialects.postgresql_writing import MISSED, parameters_of, verd
 from daystore_sql.errors import unavailable
 from daystore_sql.network.changes import Changes, Stale, Ticket, TooLate, Verdict
 from daystore_sql.network.driver import DriverConnection, Refused, Row
+from daystore_sql.network.positions import Position
 from daystore_sql.schema import ds_shape
 
 __all__ = ["POSTGRESQL", "PostgreSQLDialect"]
@@ -241,6 +242,18 @@ class PostgreSQLDialect(NetworkDialect):
             horizon = (time - KEPT).to_bytes(8, "big")
             await connection.fetch(texts.FORGET, (horizon, 100 * most))
         return count
+
+    async def position(self, connection: DriverConnection) -> Position:
+        """Ask where the log ends. Not all of it was written: a commit need not have been, to be acknowledged."""
+        ((origin, timeline, place),) = await connection.fetch(texts.POSITION)
+        return Position(origin, {timeline: place})
+
+    async def replayed(self, connection: DriverConnection) -> Position:
+        """Ask how far the log was replayed."""
+        ((origin, timeline, place, follows),) = await connection.fetch(texts.REPLAYED)
+        if not follows:
+            raise unavailable("it is no replica: it does not follow another server")
+        return Position(origin, {timeline: place})
 
     def is_transient(self, error: Refused) -> bool:
         """Tell by SQLSTATE."""

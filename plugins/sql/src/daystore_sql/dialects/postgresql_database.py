@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -50,19 +50,47 @@ class PostgreSQLDatabase:
         driver: By which it is reached: ``asyncpg`` or ``psycopg``.
         dsn: Where it is and who asks, as a URI of libpq. It has the password in it.
         config: Options of the adapter.
+        replicas: The same as `dsn` for each of its replicas.
     """
 
     driver: str
     dsn: str = field(repr=False)
     config: SQLConfig
+    replicas: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
     def from_url(cls, url: str, config: SQLConfig) -> PostgreSQLDatabase:
         """Read a URL: ``postgresql://user:password@host:port/database``, with ``+asyncpg`` or ``+psycopg``.
 
         Raises:
-            ConfigError: If it cannot be used.
+            ConfigError: If it cannot be used, or that of a replica cannot.
         """
+        driver, dsn = cls._read(url)
+        replicas = [cls._read_replica(n, url, driver) for n, url in enumerate(config.replicas, start=1)]
+        return cls(driver, dsn, config, tuple(replicas))
+
+    @classmethod
+    def _read_replica(cls, number: int, url: str, driver: str) -> str:
+        if not url.startswith(("postgresql", "postgres")):
+            raise ConfigError(
+                f"replica {number} is no PostgreSQL: the URL of a replica begins as that of the primary does"
+            )
+        try:
+            found, dsn = cls._read(url)
+        except ConfigError as error:
+            raise ConfigError(f"replica {number}: {error.message}") from None
+        if found != driver:
+            raise ConfigError(
+                f"replica {number} is reached by {found}, and the primary by {driver}: write "
+                f"postgresql+{driver}:// in the URLs of both"
+            )
+        if "," in _address(dsn):
+            raise ConfigError(f"replica {number} is several servers: give each of them a URL of its own")
+        return dsn
+
+    @staticmethod
+    def _read(url: str) -> tuple[str, str]:
+        """Return the driver that a URL names, and the URI of libpq."""
         try:
             parsed = make_url(url)
         except (ArgumentError, ValueError):
@@ -95,7 +123,7 @@ class PostgreSQLDatabase:
             fine = False
         if not fine:
             raise ConfigError("the host or the port in the URL of PostgreSQL is none")
-        return cls(driver, dsn, config)
+        return driver, dsn
 
     @property
     def is_durable(self) -> bool:
@@ -113,9 +141,11 @@ class PostgreSQLDatabase:
         Raises:
             ConfigError: If the driver is not installed.
         """
-        return NetworkEngine(self._driver(), POSTGRESQL, namespace, clock, self.config, timeout)
+        replicas = [(_address(dsn), self._driver(dsn)) for dsn in self.replicas]
+        driver = self._driver(self.dsn)
+        return NetworkEngine(driver, POSTGRESQL, namespace, clock, self.config, timeout, replicas)
 
-    def _driver(self) -> Driver:
+    def _driver(self, dsn: str) -> Driver:
         module, name, extra = DRIVERS[self.driver]
         try:
             import_module(module)
@@ -124,5 +154,14 @@ class PostgreSQLDatabase:
                 f"PostgreSQL is reached by the driver {module}, which is not installed: pip install '{extra}'"
             ) from error
         found = getattr(import_module(f"daystore_sql.network.drivers.{self.driver}"), name)
-        driver: Driver = found(self.dsn, prepared=self.config.prepared)
+        driver: Driver = found(dsn, prepared=self.config.prepared)
         return driver
+
+
+def _address(dsn: str) -> str:
+    """Return host and port, for people."""
+    parts = urlsplit(dsn)
+    query = parse_qs(parts.query)
+    host = query["host"][-1] if "host" in query else parts.netloc.rpartition("@")[2].rpartition(":")[0]
+    port = query["port"][-1] if "port" in query else str(parts.port or 5432)
+    return f"{host or parts.hostname or 'localhost'}:{port}"

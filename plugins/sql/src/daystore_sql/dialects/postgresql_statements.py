@@ -32,7 +32,20 @@ was in its way.
 
 from __future__ import annotations
 
-__all__ = ["FORGET", "GET", "GET_MANY", "HELLO", "LOCK", "OUTCOME", "RETURN", "SWEEP", "VERSIONS", "WRITE"]
+__all__ = [
+    "FORGET",
+    "GET",
+    "GET_MANY",
+    "HELLO",
+    "LOCK",
+    "OUTCOME",
+    "POSITION",
+    "REPLAYED",
+    "RETURN",
+    "SWEEP",
+    "VERSIONS",
+    "WRITE",
+]
 
 LOCKS = 0x6473 << 48
 """Added to the number of a collection it is the number of its advisory lock."""
@@ -42,6 +55,22 @@ SELECT pg_backend_pid(), current_setting('server_version'), current_setting('ser
   (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
   current_setting('synchronous_commit') <> 'off' AND current_setting('fsync') = 'on'
 """
+
+# The same on a server and on its replicas, and nowhere else.
+_ORIGIN = """concat_ws('/', (SELECT system_identifier FROM pg_control_system()), current_database(),
+  to_regclass('ds_record')::oid)"""
+
+# What was replayed on one timeline cannot be compared with what was written on another. A replica tells the
+# timeline of its last checkpoint, which may be some minutes behind.
+POSITION = f"""
+SELECT {_ORIGIN}, ('x' || left(pg_walfile_name(place), 8))::bit(32)::int::text, (place - '0/0')::bigint
+FROM pg_current_wal_insert_lsn() AS place
+"""  # noqa: S608 -- constants
+
+REPLAYED = f"""
+SELECT {_ORIGIN}, (SELECT timeline_id FROM pg_control_checkpoint())::text,
+  (pg_last_wal_replay_lsn() - '0/0')::bigint, pg_is_in_recovery()
+"""  # noqa: S608 -- constants
 
 _RECORD = "key, value, version, created_at, updated_at, expires_at, meta, fields, intent"
 

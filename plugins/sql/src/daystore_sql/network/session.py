@@ -52,6 +52,7 @@ class LoneSession(Session):
         self._known = known
         self._last_shape = known.last_shape
         self._has_read = False
+        self._was_asked = False
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -60,7 +61,17 @@ class LoneSession(Session):
 
     def last_shape(self) -> int | None:
         """Return the highest number of a shape that anybody here has seen."""
+        self._was_asked = True
         return self._last_shape
+
+    def check(self) -> None:
+        """Ask for it after all, if it was relied on and no statement over records has told.
+
+        Raises:
+            Outdated: If there is a higher one.
+        """
+        if self._was_asked and not self._has_read:
+            self.saw(self.execute(self.statements.last_shape).fetchone())
 
     def saw(self, shape: Sequence[Any] | None) -> None:
         """Compare it with what was taken for granted."""
