@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from daystore.abc import Aggregation, Consistency, GroupRow, Outcome, Page, Query, Record, WriteBatch
+from daystore.abc import (
+    Aggregation,
+    Compare,
+    Consistency,
+    GroupRow,
+    Not,
+    Op,
+    Outcome,
+    Page,
+    Predicate,
+    Put,
+    Query,
+    Record,
+    WriteBatch,
+)
 from daystore.adapters.memory import MemoryAdapter
 from daystore_compliance.mutants.base import mutant
 
@@ -74,3 +88,28 @@ class RemembersSums(Remembers):
             self.known()[name] = await super()._aggregate(query, aggregation, consistency)
         rows: list[GroupRow] = self.known()[name]
         return rows
+
+
+@mutant("life.second_brings_fields[there]", "life.second_brings_fields[missing]")
+class KnowsOwnFields(MemoryAdapter):
+    """Which fields there are is known from this adapter's own writes: no record has any other."""
+
+    def _own(self) -> set[str]:
+        found: set[str] = self.__dict__.setdefault("_fields", set())
+        return found
+
+    async def _write(self, batch: WriteBatch) -> list[Outcome]:
+        for operation in batch.operations:
+            if isinstance(operation, Put):
+                self._own().update(operation.fields)
+        return await super()._write(batch)
+
+    def _asked(self, where: Predicate | None) -> set[str]:
+        while isinstance(where, Not):
+            where = where.term
+        return {where.field} if isinstance(where, Compare) and where.op is Op.EXISTS else set()
+
+    async def _query(self, query: Query, consistency: Consistency) -> Page:
+        if self._asked(query.where) - self._own():
+            return Page([])
+        return await super()._query(query, consistency)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from daystore.abc import (
@@ -12,8 +13,10 @@ from daystore.abc import (
     Compare,
     Consistency,
     Function,
+    Not,
     Op,
     Order,
+    Predicate,
     Query,
     StorageAdapter,
 )
@@ -104,3 +107,31 @@ async def second_sees_everything(env: Env) -> None:
         await _expect(places[1 - turn % 2], level, rows)
         if turn % 4 == 0:
             await _expect(places[turn % 2], level, rows)
+
+
+QUESTIONS: Final[dict[str, tuple[Callable[[str], Predicate], list[str]]]] = {
+    "equal": (lambda name: Compare(name, Op.EQ, 1), ["a"]),
+    "one_of": (lambda name: Compare(name, Op.IN, (1, 3)), ["a"]),
+    "at_least": (lambda name: Compare(name, Op.GE, 1), ["a", "b"]),
+    "there": (lambda name: Compare(name, Op.EXISTS, True), ["a", "b"]),
+    "missing": (lambda name: Not(Compare(name, Op.EXISTS, True)), ["c"]),
+    "other": (lambda name: Not(Compare(name, Op.EQ, 1)), ["b", "c"]),
+}
+"""What can be asked of a field whose values are 1, 2 and none, and the keys that it finds."""
+
+
+@case("life.second_brings_fields", requires={"query"}, needs={"second"}, variants=QUESTIONS)
+async def second_brings_fields(env: Env, question: tuple[Callable[[str], Predicate], list[str]]) -> None:
+    """An adapter finds records by a field that only another one has ever written, having looked before or not."""
+    level = STRONG if "strong" in env.capabilities.consistency else EVENTUAL
+    where, expected = question
+    for looked in (False, True):
+        records, name = env.records(), f"brought{int(looked)}"
+        await records.put("c", fields={"known": 1})
+        other = await env.second()
+        if looked:
+            assert len((await other.query(Query(records.name, where("known")), level)).records) in (0, 1)
+        await records.fill({"a": {name: 1}, "b": {name: 2}, "c": {"known": 2}})
+        found = await other.query(Query(records.name, where(name)), level)
+        assert [record.key for record in found.records] == expected
+        assert await other.count(Query(records.name, where(name)), level) == len(expected)
