@@ -80,8 +80,11 @@ async def _looked_for(env: Env, write: Write) -> None:
 
 
 async def _unanswered(env: Env, write: Write, silent: list[int]) -> None:
+    timeout = max(
+        1.0, env.target.case_seconds / 60
+    )  # it is waited for: short, where a write does not take as long
     silent.append(
-        await at_every_point(env, write, lambda proxy, nth: proxy.drop_reply(nth, lasting=True), timeout=1.0)
+        await at_every_point(env, write, lambda proxy, nth: proxy.drop_reply(nth, lasting=True), timeout)
     )
 
 

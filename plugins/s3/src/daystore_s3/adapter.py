@@ -202,11 +202,12 @@ class S3Adapter(StorageAdapter):
     async def _read(
         self, collection: str, keys: Sequence[str], consistency: Consistency
     ) -> list[Record | None]:
-        if self._writer is None:
+        writer = self._writer
+        if writer is None:
             raise _closed()
-        await self._writer.settled()
+        await writer.settled()
         found = await read_sights(self._opened, self.places, collection, keys)
-        self._writer.learn(collection, found)
+        writer.learn(collection, found)
         now = self.clock()
         shown = {key: sight.kept.shown(key, now) for key, sight in found.items()}
         return [shown[key] for key in keys]
