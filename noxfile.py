@@ -52,7 +52,7 @@ SERVED = [
 # Those that wait longer for their servers than they keep a processor busy.
 WAITING = {"mongo", "redis-shards", "s3"}
 # Those whose quick level takes a quarter of an hour: it runs these profiles with all the others, and all when named.
-PARTLY = {"s3": "atomic,cas,intents,txn,durability,space"}
+PARTLY = {"s3": "atomic,intents,txn,durability"}
 BACKENDS = [*EMBEDDED, *SERVED]
 NO_SERVER = 3  # how `daystore certify` ends where it cannot open the backend
 LOCK = "requirements.txt"

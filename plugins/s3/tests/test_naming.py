@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -127,5 +128,24 @@ def test_values_order_as_they_shall(make: Callable[..., S3Adapter]) -> None:
                 assert not isinstance(value, tuple)
                 found = await adapter.query(Query("c", Compare("v", Op.EQ, value)))
                 assert [record.key for record in found.records] == [key]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("place", ["r/c/.k!.tmp.1", "f/c/@created_at/.x.tmp", "s/c/d/.k!.tmp", "i/c/.k!.tmp"])
+def test_files_that_a_server_is_writing_are_not_taken_for_ours(
+    make: Callable[..., S3Adapter], client: Any, place: str
+) -> None:
+    """Servers that keep objects as files list those that they are writing, under names with a dot before them."""
+
+    async def main() -> None:
+        async with make() as adapter:
+            await adapter.set("c", "k", b"v", fields={"n": 1})
+            client.put_object(Bucket=adapter.location.bucket, Key=adapter.places.root + place, Body=b"")
+            assert [r.key for r in (await adapter.query(Query("c"))).records] == ["k"]
+            by_creation = await adapter.query(Query("c", order=Order("created_at")))
+            assert [record.key for record in by_creation.records] == ["k"]
+            assert await adapter.count(Query("c", Compare("n", Op.EQ, 1))) == 1
+            assert await adapter._prepared(None) == []
 
     asyncio.run(main())

@@ -59,7 +59,7 @@ class Listing:
     """A part of a listing, and the instant of the server at which it was made.
 
     Attributes:
-        items: The objects; directories, which some servers list while they remove them, are left out.
+        items: The objects; what a server lists that is its own is left out.
         last: The last name of this part, if there are more; else empty.
         now: The present instant of the server.
     """
@@ -223,6 +223,11 @@ def unreachable(cause: BaseException | None, operation: str) -> BackendUnavailab
     return unavailable("the server cannot be reached: check endpoint_url, and that it runs", operation)
 
 
+def _is_servers(name: str) -> bool:
+    """Tell whether a server that keeps objects as files has listed a directory, or a file that it is writing."""
+    return name.endswith("/") or name.rpartition("/")[2].startswith(".")  # dots are escaped in names of ours
+
+
 def _listing(prefix: str, answer: Answer) -> Listing:
     try:
         root = ET.fromstring(answer.body)  # noqa: S314 -- from our own server
@@ -243,7 +248,7 @@ def _listing(prefix: str, answer: Answer) -> Listing:
     ]
     last = items[-1].name if items and root.findtext(f"{space}IsTruncated") == "true" else ""
     return Listing(
-        [item for item in items if not item.name.endswith("/")],
+        [item for item in items if not _is_servers(item.name)],
         last,
         parsedate_to_datetime(answer.headers["Date"]),
     )
