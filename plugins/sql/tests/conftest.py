@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server, whose superuser it names."""
-    from daystore_sql.compliance import PostgreSQLTarget
+    from daystore_sql.compliance.postgresql import PostgreSQLTarget
 
     target = PostgreSQLTarget()
     yield target.serve()
@@ -62,7 +62,7 @@ def postgresql() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def pgbouncer() -> Iterator[str]:
     """The URL of a PgBouncer in front of a PostgreSQL server."""
-    from daystore_sql.compliance import PgBouncerTarget
+    from daystore_sql.compliance.postgresql import PgBouncerTarget
 
     target = PgBouncerTarget()
     yield target.serve()
@@ -72,7 +72,7 @@ def pgbouncer() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[str]:
     """The URL of a MariaDB server, whose superuser it names."""
-    from daystore_sql.compliance_mysql import MariaDBTarget
+    from daystore_sql.compliance.mysql import MariaDBTarget
 
     target = MariaDBTarget()
     yield target.serve()
@@ -82,7 +82,7 @@ def mariadb() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def replicated() -> Iterator[str]:
     """The URL of a PostgreSQL server that has a replica, which it names; a superuser of both."""
-    from daystore_sql.compliance_replica import PostgreSQLReplicaTarget
+    from daystore_sql.compliance.replica import PostgreSQLReplicaTarget
 
     target = PostgreSQLReplicaTarget()
     yield target.serve()
@@ -93,7 +93,7 @@ def replicated() -> Iterator[str]:
 def mariadb_pair() -> Iterator[tuple[str, str]]:
     """The URLs of a MariaDB server and of its replica, whose superuser they name."""
     from daystore_compliance.services import Service, provide
-    from daystore_sql.compliance_mysql import ask
+    from daystore_sql.compliance.mysql import ask
 
     password = "swordfish-4711"
     url = f"mariadb://root:{password}@127.0.0.1:{{port}}/daystore?{{port2}}"

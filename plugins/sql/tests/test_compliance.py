@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from daystore_compliance.target import SqlTarget, Target, resolve
-from daystore_sql.compliance import PostgreSQLTarget
-from daystore_sql.compliance_mysql import MariaDBTarget, MySQLTarget
+from daystore_sql.compliance.mysql import MariaDBTarget, MySQLTarget
+from daystore_sql.compliance.postgresql import PostgreSQLTarget
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from daystore.abc import (
 )
 from daystore.errors import BackendUnavailable, ConfigError
 from daystore_sql.adapter import SQLAdapter
-from daystore_sql.compliance_mysql import ask
+from daystore_sql.compliance.mysql import ask
 
 HOSTILE = [
     b"",

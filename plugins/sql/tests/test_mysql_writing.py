@@ -31,7 +31,7 @@ from daystore.abc import (
 from daystore.errors import OutcomeUnknown, VersionConflict
 from daystore_compliance.proxy import REPLY, FaultProxy
 from daystore_sql.adapter import SQLAdapter
-from daystore_sql.compliance_mysql import ask
+from daystore_sql.compliance.mysql import ask
 from daystore_sql.dialects import mysql_texts
 from daystore_sql.network.drivers.asyncmy import AsyncmyConnection
 

@@ -38,8 +38,8 @@ from daystore.abc.record import Holds
 from daystore.errors import BackendUnavailable, ConfigError
 from daystore_compliance.proxy import FaultProxy
 from daystore_sql.adapter import SQLAdapter
-from daystore_sql.compliance import ask, waited
-from daystore_sql.compliance_replica import replica_of
+from daystore_sql.compliance.postgresql import ask, waited
+from daystore_sql.compliance.replica import replica_of
 from daystore_sql.config import SQLConfig
 from daystore_sql.network.positions import Position, Samples
 

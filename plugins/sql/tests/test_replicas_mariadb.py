@@ -16,7 +16,7 @@ from daystore.abc import EVENTUAL, STRONG, Consistency, Order, Query, bounded
 from daystore.errors import BackendUnavailable
 from daystore_compliance.proxy import FaultProxy
 from daystore_sql.adapter import SQLAdapter
-from daystore_sql.compliance_mysql import ask
+from daystore_sql.compliance.mysql import ask
 from daystore_sql.network.drivers.asyncmy import AsyncmyConnection
 
 

@@ -11,7 +11,15 @@ from daystore.config.urls import split_url
 from daystore_compliance.services import LocalProcess, Service
 from daystore_compliance.target import Raw
 from daystore_sql.adapter import SQLAdapter
-from daystore_sql.compliance import INITDB, PASSWORD, SERVER, PostgreSQLTarget, ask, name_of, waited
+from daystore_sql.compliance.postgresql import (
+    INITDB,
+    PASSWORD,
+    SERVER,
+    PostgreSQLTarget,
+    ask,
+    name_of,
+    waited,
+)
 
 __all__ = ["POSTGRESQL_REPLICA", "PostgreSQLReplicaTarget", "replica_of"]
 

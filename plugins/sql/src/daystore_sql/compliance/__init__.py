@@ -1,0 +1,1 @@
+"""The targets of the compliance suite, by the make of their server."""
