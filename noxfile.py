@@ -51,7 +51,7 @@ SERVED = [
 ]
 # Those that wait longer for their servers than they keep a processor busy.
 WAITING = {"mongo", "redis-shards", "s3"}
-# Those whose quick level takes a quarter of an hour: with all others it runs these profiles, named alone it runs all.
+# Those whose quick level takes a quarter of an hour: beside all the others it runs these profiles, alone all.
 PARTLY = {"s3": "atomic,intents,txn,durability"}
 BACKENDS = [*EMBEDDED, *SERVED]
 NO_SERVER = 3  # how `daystore certify` ends where it cannot open the backend
