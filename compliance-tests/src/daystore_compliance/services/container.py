@@ -147,7 +147,7 @@ class ContainerServer(Server):
         Raises:
             ServiceUnavailable: If the engine does not answer.
         """
-        from requests.exceptions import RequestException
+        from docker.errors import DockerException
 
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -158,7 +158,7 @@ class ContainerServer(Server):
                     self._ports = free_ports(self.service.ports)
                     self.url: str = filled_url(self.service, self._ports)
                     continue
-                if isinstance(error, RequestException) and error.response is None:
+                if isinstance(error, OSError) and not isinstance(error, DockerException):  # nothing was answered
                     told = f"the container engine does not answer ({described(error)}): is it overloaded?"
                     raise ServiceUnavailable(told) from error
                 raise
