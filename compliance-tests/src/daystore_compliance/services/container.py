@@ -158,7 +158,9 @@ class ContainerServer(Server):
                     self._ports = free_ports(self.service.ports)
                     self.url: str = filled_url(self.service, self._ports)
                     continue
-                if isinstance(error, OSError) and not isinstance(error, DockerException):  # nothing was answered
+                if isinstance(error, OSError) and not isinstance(
+                    error, DockerException
+                ):  # nothing was answered
                     told = f"the container engine does not answer ({described(error)}): is it overloaded?"
                     raise ServiceUnavailable(told) from error
                 raise
