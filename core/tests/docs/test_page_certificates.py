@@ -29,6 +29,7 @@ NOT_FOR = {
     "postgresql-replica": {"faults"},
     "mariadb": set(),
     "mongo": {"durability", "faults", "snapshots"},
+    "s3": {"snapshots"},
 }
 """What a backend is not certified for: nothing of it outlives the process, or there is no connection to fail, …"""
 NAMES = tuple(NOT_FOR)
