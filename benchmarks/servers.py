@@ -30,6 +30,7 @@ def server(target_name: str, url: str | None, latency: float = 0.0) -> Iterator[
         if not latency:
             yield url
             return
+        target.start()
         with delayed(*target.address, latency) as port:
             yield target.at("127.0.0.1", port).url
     finally:
