@@ -363,6 +363,18 @@ class LandsAtClose(_Late):
         await super()._close()
 
 
+@mutant("cancel.outlived_atomic[write]", "cancel.outlived_atomic[delete-slowed]")
+class LandsTogetherAfterTheNext(_Late):
+    """An atomic batch that is cancelled is applied after the next write of one of its records."""
+
+    async def _write(self, batch: WriteBatch) -> list[Outcome]:
+        if batch.atomic:
+            return await super()._write(batch)
+        outcomes = await MemoryAdapter._write(self, batch)
+        await self.land()
+        return outcomes
+
+
 class _Unshielded(RecordTransaction):
     async def commit(self) -> None:
         self._require_open()

@@ -378,6 +378,8 @@ class StorageAdapter(ABC):
         size = self.capabilities.limits.max_batch
         try:
             async with self._limit("write"):
+                if self._coordinator is not None and self._coordinator.outliving:
+                    await self._coordinator.outlived(batch)
                 if batch.atomic:
                     return await self._write_atomic(batch)
                 if self._coalescer is not None and len(batch.operations) == 1:

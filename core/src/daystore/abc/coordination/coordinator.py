@@ -34,6 +34,7 @@ class Coordinator:
     Attributes:
         participant: As given.
         resolver: Resolves intents.
+        outliving: By record, the atomic batches that go on although their callers were cancelled.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Coordinator:
         self._log = StatusLog(participant)
         self._tickets: dict[bytes, Ticket] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.outliving: dict[tuple[str, str], asyncio.Task[Any]] = {}
 
     # --- Meeting intents ------------------------------------------------------------------------------------
 
@@ -141,13 +143,42 @@ class Coordinator:
     async def write(self, batch: WriteBatch) -> list[Outcome]:
         """Apply an atomic batch of this adapter that does not lie in one of its atomic units.
 
-        A cancellation goes to the caller at once, and the commit runs on to its end.
+        A cancellation goes to the caller at once, and the commit runs on to its end. See `outlived`.
 
         Raises:
             VersionConflict: If an expectation did not hold. Nothing was applied.
             OutcomeUnknown: If it cannot be told whether it was applied.
         """
-        return await self._apart(self._write(batch))
+        task = asyncio.ensure_future(self._write(batch))
+        try:
+            return await self._apart(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                self._outlive(batch, task)
+            raise
+
+    def _outlive(self, batch: WriteBatch, task: asyncio.Task[Any]) -> None:
+        places = [(operation.collection, operation.key) for operation in batch.operations]
+        self.outliving |= dict.fromkeys(places, task)
+
+        def ended(_: object) -> None:
+            for place in places:
+                if self.outliving.get(place) is task:
+                    del self.outliving[place]
+
+        task.add_done_callback(ended)
+
+    async def outlived(self, batch: WriteBatch) -> None:
+        """Wait for the end of atomic batches that were cancelled, and change what a later batch changes.
+
+        They may have prepared nothing yet, and would land after it.
+        """
+        while self.outliving:
+            places = ((operation.collection, operation.key) for operation in batch.operations)
+            left = {task for place in places if (task := self.outliving.get(place)) is not None}
+            if not left:
+                return
+            await asyncio.wait(left)
 
     async def _write(self, batch: WriteBatch) -> list[Outcome]:
         attempt = 0
@@ -184,7 +215,8 @@ class Coordinator:
             VersionConflict: If an expectation did not hold. Nothing was applied.
             OutcomeUnknown: If it cannot be told whether it was applied.
         """
-        return await self._apart(self._commit(parts, transaction, name=name, ordered=ordered))
+        work = self._commit(parts, transaction, name=name, ordered=ordered)
+        return await self._apart(asyncio.ensure_future(work))
 
     async def _commit(
         self, parts: Sequence[Part], transaction: bytes | None, *, name: str = "", ordered: bool
@@ -192,9 +224,8 @@ class Coordinator:
         ticket = self._tickets.pop(transaction or self.begin(), None) or self._tickets.pop(self.begin())
         return await Commit(parts, name, ticket, self.resolver, ordered=ordered, adopt=self.adopt).run()
 
-    async def _apart(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do something in a task of its own, which goes on when its caller is cancelled."""
-        task = asyncio.ensure_future(work)
+    async def _apart(self, task: asyncio.Task[T]) -> T:
+        """Wait for a task, which goes on when its caller is cancelled."""
         self._keep(task)
         try:
             return await asyncio.shield(task)
