@@ -21,6 +21,7 @@ from daystore_compliance.target import Target
 __all__ = ["Env"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 SEARCH: Final = (Phase.explicit, Phase.reuse, Phase.generate)
 
@@ -74,8 +75,8 @@ class Env:
         """Let what Hypothesis tries depend on the seed of this run alone."""
         return test if self.plan.seed == 0 else seed(self.plan.seed)(test)
 
-    def scale(self, quick: int, full: int) -> int:
-        """Choose a number by the level of this run."""
+    def scale(self, quick: T, full: T) -> T:
+        """Choose by the level of this run."""
         return full if self.plan.level == "full" else quick
 
     # --- Adapters ------------------------------------------------------------------------------------------

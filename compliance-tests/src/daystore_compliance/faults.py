@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from daystore.abc import StorageAdapter
-from daystore.errors import DaystoreError
+from daystore.errors import DaystoreError, StoreClosed
 from daystore_compliance.env import Env
 from daystore_compliance.operations import READING, Write
 from daystore_compliance.proxy import Fault, FaultProxy
@@ -21,6 +21,7 @@ __all__ = [
     "bounded",
     "check_error",
     "each",
+    "expect_gone",
     "possible",
     "proxied",
     "settled",
@@ -31,6 +32,10 @@ T = TypeVar("T")
 
 PATIENCE: Final = 5.0
 """Seconds after which an operation hangs, whatever its own time limit is."""
+GONE: Final = 12.0
+"""Seconds after which nothing is left of what has failed: what is under way may end by itself."""
+LOOK: Final = 0.01
+"""Seconds between two looks for it."""
 
 
 @asynccontextmanager
@@ -79,8 +84,16 @@ async def warm(records: Records, wide: int = 8) -> None:
 # --- What may become of them -------------------------------------------------------------------------------
 
 
-async def attempt(env: Env, write: Write, records: Records) -> Mapping[str, DaystoreError | None]:
+async def attempt(
+    env: Env, write: Write, records: Records, also: tuple[type[DaystoreError], ...] = ()
+) -> Mapping[str, DaystoreError | None]:
     """Do a write whose connection may fail.
+
+    Args:
+        env: Of the case.
+        write: What is done.
+        records: Where.
+        also: What it may fail with besides.
 
     Returns:
         The error of each key; the keys that are not there have succeeded.
@@ -89,10 +102,10 @@ async def attempt(env: Env, write: Write, records: Records) -> Mapping[str, Days
     try:
         errors = await bounded(write.do(records)) or {}
     except DaystoreError as error:
-        check_error(env, error, write.errors)
+        check_error(env, error, (*write.errors, *also))
         return dict.fromkeys(keys, error)
     for failure in errors.values():
-        check_error(env, failure, write.errors)
+        check_error(env, failure, (*write.errors, *also))
     return errors
 
 
@@ -105,7 +118,9 @@ def check_error(env: Env, error: BaseException, allowed: tuple[type[DaystoreErro
     )
     assert type(error) in allowed, f"expected {names}, got {told}"
     assert error.backend == env.adapter.name, "an error says which backend it comes from"
-    assert error.__cause__ is not None, f"{type(error).__name__} has lost the error that it comes from"
+    assert error.__cause__ is not None or type(error) is StoreClosed, (
+        f"{type(error).__name__} has lost the error that it comes from"
+    )
     secrets: tuple[str, ...] = getattr(env.target, "secrets", ())
     for secret in secrets:
         assert secret not in f"{error} {error!r} {error.args}", "an error tells a secret"
@@ -122,6 +137,20 @@ async def assert_recovers(env: Env, records: Records) -> None:
         await bounded(records.put("probe", text))
         assert await bounded(records.value("probe")) == text
     await bounded(records.delete("probe"))
+
+
+async def expect_gone(proxy: FaultProxy, before: set[asyncio.Task[Any]] | None = None) -> None:
+    """Expect that no connection is left, and no task that was not there before, unless none are given."""
+
+    def left() -> set[asyncio.Task[Any]]:
+        return set() if before is None else asyncio.all_tasks() - before
+
+    for _ in range(round(GONE / LOOK)):
+        if not proxy.live and not left():
+            break
+        await asyncio.sleep(LOOK)
+    assert not proxy.live, f"{proxy.live} connections are left of an adapter that is closed"
+    assert not left(), "a task is left of an adapter that is closed"
 
 
 async def settled(adapter: StorageAdapter) -> None:

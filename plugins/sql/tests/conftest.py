@@ -120,3 +120,12 @@ def mariadb_pair() -> Iterator[tuple[str, str]]:
     )
     with provide(service, run=os.urandom(6).hex()) as server:
         yield pair(server.url)
+
+
+@pytest.fixture
+def servers(replicated: str) -> Iterator[Any]:
+    """A new database on a primary and its replica, in which a commit waits for nobody: see `Servers`."""
+    from .replicated import new_database
+
+    with new_database(replicated) as servers:
+        yield servers

@@ -5,24 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Final
 
 from daystore.abc import StorageAdapter
 from daystore.errors import BackendUnavailable, DaystoreError, OperationTimeout, StoreClosed
 from daystore_compliance.case import case
 from daystore_compliance.checks import raises
 from daystore_compliance.env import Env
-from daystore_compliance.faults import assert_recovers, bounded, check_error, proxied, warm
+from daystore_compliance.faults import assert_recovers, bounded, check_error, expect_gone, proxied, warm
 from daystore_compliance.proxy import REPLY, Fault, FaultProxy
 
 BRIEF: Final = 0.5
 """The time limit, in seconds, of an adapter that may wait in vain while it is opened."""
-
-GONE: Final = 12.0
-"""Seconds after which nothing is left of attempts that have failed: what is under way may end by itself."""
-
-LOOK: Final = 0.01
-"""Seconds between two looks for it."""
 
 MOST: Final = 60
 """Answers that are lost at most, one in each attempt, before opening is taken never to end without a loss."""
@@ -64,7 +58,7 @@ async def open_lost_reply(env: Env, lose: Loss) -> None:
         assert nth > 1, "no answer was lost: opening asked nothing"
         await warm(through)
         await bounded(adapter.close())
-        await _expect_gone(proxy, before)
+        await expect_gone(proxy, before)
     await records.expect({"a": b"a"}, "probe")
 
 
@@ -83,13 +77,3 @@ async def _opened(env: Env, adapter: StorageAdapter) -> bool:
     with raises(StoreClosed):
         await adapter.health()
     return False
-
-
-async def _expect_gone(proxy: FaultProxy, before: set[asyncio.Task[Any]]) -> None:
-    """Expect that no connection and no task is left of all attempts to open."""
-    for _ in range(round(GONE / LOOK)):
-        if not proxy.live and asyncio.all_tasks() <= before:
-            break
-        await asyncio.sleep(LOOK)
-    assert not proxy.live, f"opening has failed and left {proxy.live} connections"
-    assert asyncio.all_tasks() <= before, "opening has failed and left a task"

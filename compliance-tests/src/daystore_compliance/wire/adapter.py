@@ -188,6 +188,10 @@ class WireAdapter(StorageAdapter):
             except NotSent as error:
                 failure = error.__cause__
                 continue
+            except StoreClosed as error:
+                if not settled:
+                    raise
+                return _with_rest(settled, len(batch.operations), error)
             except Lost as error:
                 failure = error.__cause__
                 found = await self._look(deadline, part, part_marks, before, failure)
@@ -198,7 +202,7 @@ class WireAdapter(StorageAdapter):
         given_up.__cause__ = failure
         if not settled:
             raise given_up
-        return [settled.get(i, Outcome(None, False, given_up)) for i in range(len(batch.operations))]
+        return _with_rest(settled, len(batch.operations), given_up)
 
     async def _look(
         self,
@@ -216,7 +220,7 @@ class WireAdapter(StorageAdapter):
         names = [(operation.collection, operation.key) for operation in batch.operations]
         try:
             changes = await self._repeat("look", names, before, deadline=deadline)
-        except BackendUnavailable:
+        except (BackendUnavailable, StoreClosed):
             raise unknown() from failure
         found = judge(batch, marks, changes)
         if found is None:
@@ -241,9 +245,12 @@ class WireAdapter(StorageAdapter):
         try:
             async with pool.connection() as connection:
                 return await self._exchange(connection, deadline, do, arguments)
-        except (NotSent, Lost):
+        except NotSent:
             if pool.closed:
                 raise StoreClosed("the adapter was closed", backend=self.name) from None
+            await pool.drop_idle()
+            raise
+        except Lost:
             await pool.drop_idle()
             raise
 
@@ -276,3 +283,8 @@ class WireAdapter(StorageAdapter):
 
     def _unavailable(self, do: str) -> BackendUnavailable:
         return BackendUnavailable("the server cannot be reached", backend=self.name, operation=do)
+
+
+def _with_rest(settled: Mapping[int, Outcome], size: int, error: DaystoreError) -> list[Outcome]:
+    """Return the outcomes of a batch of which the rest has failed."""
+    return [settled.get(index, Outcome(None, False, error)) for index in range(size)]

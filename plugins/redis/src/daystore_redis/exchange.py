@@ -104,7 +104,7 @@ class Exchange:
         for delay in self.servers.delays:
             if delay:
                 await asyncio.sleep(delay)
-            self._check_open()
+            self._check_open(failure, sent=sent)
             try:
                 pool = await self.servers.pool_of(shard)
                 return await self._once(pool, request, script, answers)
@@ -122,8 +122,8 @@ class Exchange:
                 failure = error
                 self.servers.forget()
             except (NotSent, Lost) as error:
-                self._check_open()
                 failure, sent = error.__cause__, sent or isinstance(error, Lost)
+                self._check_open(failure, sent=sent)
                 self.servers.forget()
             except Refused as error:
                 raise _refusal(error.__cause__) from error.__cause__
@@ -141,8 +141,10 @@ class Exchange:
         await pool.ask(command("SCRIPT", "LOAD", script.text))
         return _wanted(await pool.ask(request, answers + skip), answers, skip)
 
-    def _check_open(self) -> None:
+    def _check_open(self, failure: BaseException | None, *, sent: bool) -> None:
         if self._closed or self._loop is not asyncio.get_running_loop():
+            if sent:
+                raise Unanswered(sent=True) from failure
             raise StoreClosed("the adapter was closed, or opened on another event loop", backend=BACKEND)
 
 

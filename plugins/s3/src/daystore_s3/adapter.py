@@ -166,11 +166,12 @@ class S3Adapter(StorageAdapter):
                 if sweeper is not None:
                     await sweeper.stop()
                 if writer is not None:
-                    await writer.drain()
+                    await writer.drain(self.timeout)
             finally:
-                requests.close()
+                requests.end()
                 if writer is not None:
-                    await writer.drain()  # what was not answered until now ends soon
+                    await writer.drain()  # what was not answered until now ends at once
+                requests.close()
 
     @property
     def requests(self) -> int:

@@ -19,9 +19,9 @@ from typing import Final, TypeVar
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape as xml_escape
 
-from daystore.errors import BackendUnavailable
+from daystore.errors import BackendUnavailable, StoreClosed
 from daystore_s3.config import S3Config
-from daystore_s3.errors import unavailable
+from daystore_s3.errors import BACKEND, unavailable
 from daystore_s3.sending import Answer, Busy, Refused, Sender, Unanswered
 from daystore_s3.urls import Location
 
@@ -96,14 +96,22 @@ class Requests:
         self._limit = limit
         self._threads = ThreadPoolExecutor(config.max_connections, thread_name_prefix="daystore-s3")
         self._sender: Sender | None = None
+        self._is_ended = False
         self.sent: int = 0
 
     async def connect(self) -> None:
         """Find out where to send requests, and with which credentials."""
         self._sender = await self._run(lambda: Sender(self._location, self._config, self._limit))
 
+    def end(self) -> None:
+        """Break off what waits for an answer; what is asked from now on is told that the adapter was closed."""
+        self._is_ended = True
+        if self._sender is not None:
+            self._sender.end()
+
     def close(self) -> None:
-        """Give threads and connections back; what is under way ends by itself."""
+        """Give threads and connections back."""
+        self.end()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._sender is not None:
             self._sender.close()
@@ -207,6 +215,8 @@ class Requests:
         raise unreachable(cause, operation) from cause
 
     async def _once(self, call: Callable[[Sender], T]) -> T:
+        if self._is_ended:
+            raise StoreClosed("the adapter was closed: open it again", backend=BACKEND)
         self.sent += 1
         sender = self._sender
         assert sender is not None  # noqa: S101 -- connect() comes first

@@ -182,8 +182,8 @@ class Writer:
         if waiting := [task for task in self._given_up if not task.done()]:
             await asyncio.wait(waiting, timeout=PATIENCE)
 
-    async def drain(self) -> None:
-        """Wait for what was begun, unless that takes long."""
+    async def drain(self, timeout: float | None = None) -> None:
+        """Wait for what was begun, unless that takes long, or longer than a time limit in seconds."""
         if self._under_way:
             tasks = [change.task for change in self._under_way.values() if change.task is not None]
-            await asyncio.wait(tasks, timeout=PATIENCE)
+            await asyncio.wait(tasks, timeout=PATIENCE if timeout is None else min(timeout, PATIENCE))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
+import socket
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
@@ -85,6 +88,7 @@ class PsycopgConnection:
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection = connection
         self._is_busy = False
+        self._is_waiting = False
 
     async def is_direct(self) -> bool:
         """Compare the process of the server with the one that was told when the connection was made."""
@@ -110,6 +114,7 @@ class PsycopgConnection:
     async def fetch(self, text: str, parameters: Sequence[object] = (), /) -> Sequence[Row]:
         """Execute one statement and return its rows."""
         self._is_busy = True  # and stays so if this is cancelled, or fails
+        self._is_waiting = True
         try:
             cursor = self._connection.cursor(binary=True)
             prepare = False if text.startswith(("BEGIN", "COMMIT", "ROLLBACK")) else None
@@ -124,6 +129,8 @@ class PsycopgConnection:
             raise Refused(code, str(error)) from error
         except OSError as error:
             raise Lost(sent=True) from error
+        finally:
+            self._is_waiting = False
         self._is_busy = False
         return rows
 
@@ -132,9 +139,16 @@ class PsycopgConnection:
         self._connection.pgconn.finish()
 
     def abort(self) -> None:
-        """End it at once."""
+        """End it at once. Whoever waits for an answer finds that there is none."""
         self._is_busy = True
-        self._connection.pgconn.finish()
+        if self._is_waiting:  # for this very file descriptor, which others would get if it was closed
+            with suppress(OSError, psycopg.Error), self._same_socket() as same:
+                same.shutdown(socket.SHUT_RDWR)
+        else:
+            self._connection.pgconn.finish()
+
+    def _same_socket(self) -> socket.socket:
+        return socket.socket(fileno=os.dup(self._connection.pgconn.socket))
 
 
 def _sized(parameter: object) -> object:
