@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 import warnings
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -71,6 +73,46 @@ class RawAsyncpg:
     async def get_batch(self, keys: Sequence[str]) -> Any:
         rows = await self._pool.fetch(self.statements.get_batch, keys)
         return {row["key"]: self._loads(row["value"]) for row in rows}
+
+
+_RECORDS = "raw_asyncpg_records"
+_RECORDS_SET = f"""
+    INSERT INTO {_RECORDS} AS r (scope, key, shape, version, created_at, updated_at, value)
+    SELECT 1, key, 1, version, $4, $4, value
+    FROM unnest($1::bytea[], $2::bytea[], $3::bytea[]) AS t(key, version, value)
+    ON CONFLICT (scope, key) DO UPDATE SET version = excluded.version, updated_at = excluded.updated_at,
+    created_at = CASE WHEN r.expires_at <= $4 THEN $4 ELSE r.created_at END,
+    expires_at = excluded.expires_at, value = excluded.value
+"""
+_RECORDS_GET = f"""
+    SELECT key, value, version FROM {_RECORDS}
+    WHERE scope = 1 AND key = ANY($1::bytea[]) AND (expires_at IS NULL OR expires_at > $2)
+"""
+
+
+class RawRecords:
+    """asyncpg and mere upserts, of rows with all columns and indexes that a record of daystore has."""
+
+    def __init__(self, pool: Any, codec: Codec) -> None:
+        self._pool = pool
+        self._dumps, self._loads, self.payload = codec.dumps, codec.loads, codec.payload
+
+    async def set(self, key: str, value: Value) -> None:
+        await self.set_batch({key: value})
+
+    async def get(self, key: str) -> object:
+        return (await self.get_batch([key])).get(key)
+
+    async def set_batch(self, items: Mapping[str, Value]) -> None:
+        keys = [key.encode() for key in items]
+        versions = [os.urandom(12).hex().encode() for _ in keys]
+        values = [self._dumps(value) for value in items.values()]
+        await self._pool.execute(_RECORDS_SET, keys, versions, values, time.time_ns() // 1000)
+
+    async def get_batch(self, keys: Sequence[str]) -> Any:
+        now = time.time_ns() // 1000
+        rows = await self._pool.fetch(_RECORDS_GET, [key.encode() for key in keys], now)
+        return {row["key"].decode(): self._loads(row["value"]) for row in rows}
 
 
 class RawPsycopg:
@@ -161,6 +203,8 @@ async def subjects(url: str) -> AsyncIterator[Field]:
         )
         for raw in raws:
             await pool.execute(raw.statements.create)
+        ours = await rows(url, stack)
+        await pool.execute(f"CREATE TABLE {_RECORDS} (LIKE ds_record INCLUDING ALL)")
         await pool.execute("CREATE TABLE opendal (key TEXT PRIMARY KEY, value BYTEA)")
         graph = await stack.enter_async_context(
             AsyncPostgresStore.from_conn_string(url, pool_config=connections)
@@ -172,8 +216,9 @@ async def subjects(url: str) -> AsyncIterator[Field]:
         found: dict[str, Subject] = {
             "raw asyncpg": raws[0],
             "raw asyncpg, bytes": raws[1],
+            "raw asyncpg, the same indexes": RawRecords(pool, JSON),
             "raw psycopg": raws[2],
-            **await rows(url, stack),
+            **ours,
             OURS_PSYCOPG: await stack.enter_async_context(store(psycopg_url, "psycopg", coalesce=True)),
             "LangGraph AsyncPostgresStore": LangGraph(graph),
             "py-key-value PostgreSQLStore": KeyValue(await stack.enter_async_context(key_value)),

@@ -213,6 +213,7 @@ OPERATIONS: dict[str, Callable[[SQLAdapter], Awaitable[object]]] = {
     "move many": lambda a: a.set_batch(
         [Put("things", f"moved{n}", b"", fields=_written()) for n in range(9)]
     ),
+    "set without fields": lambda a: a.set_batch([Put("things", f"bare{n}", b"") for n in range(9)]),
     "set and delete": _deleted,
     "count": lambda a: a.count(Query("things", where=TOPIC)),
     "count of two fields": lambda a: a.count(Query("things", where=AND)),

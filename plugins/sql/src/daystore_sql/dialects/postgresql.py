@@ -36,6 +36,7 @@ from daystore_sql.dialects import postgresql_errors
 from daystore_sql.dialects import postgresql_statements as texts
 from daystore_sql.dialects.base import Connection
 from daystore_sql.dialects.network import NetworkDialect, ServerFacts
+from daystore_sql.dialects.postgresql_putting import LEFT_OUT, only_puts, put_of
 from daystore_sql.dialects.postgresql_writing import MISSED, parameters_of, verdicts_of
 from daystore_sql.errors import unavailable
 from daystore_sql.network.changes import Changes, Stale, Ticket, TooLate, Verdict
@@ -203,7 +204,15 @@ class PostgreSQLDialect(NetworkDialect):
     async def write(
         self, connection: DriverConnection, changes: Changes, ticket: Ticket, *, inside: bool
     ) -> Sequence[Verdict]:
-        """Write with one statement."""
+        """Write with one statement; with a second one if something was in the way of mere puts."""
+        if not inside and only_puts(changes):  # inside a transaction a failure would be the end of it
+            try:
+                rows = await connection.fetch(*put_of(changes, ticket))
+            except Refused as error:
+                if error.code != LEFT_OUT:
+                    raise
+            else:
+                return verdicts_of(rows[0][0], iter(()))
         rows = await connection.fetch(texts.WRITE, parameters_of(changes, ticket))
         outcome, currents, stale, late, done, _, _ = rows[0]
         if stale:

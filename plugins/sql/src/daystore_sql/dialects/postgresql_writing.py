@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from daystore.abc import Holds
-from daystore_sql.network.changes import Changes, Ticket, Verdict
+from daystore_sql.network.changes import Change, Changes, Ticket, Verdict
 
-__all__ = ["MISSED", "parameters_of", "verdicts_of"]
+__all__ = ["MISSED", "brief", "entry_columns", "once", "parameters_of", "verdicts_of"]
 
 _KINDS = {"check": 0, "put": 1, "delete": 2, "prepare": 128, "release": 128}
 
@@ -19,10 +19,7 @@ def parameters_of(changes: Changes, ticket: Ticket) -> tuple[object, ...]:
     holds_places = changes.atomic and len(items) > 1
     modes = bytearray()
     expected: list[bytes | None] = []
-    numbers: list[int] = []
-    entries: list[tuple[int, bytes]] = []
-    values: list[tuple[int | None, float | None]] = []
-    for n, change in enumerate(items, 1):
+    for change in items:
         expect, mode = change.expect, _KINDS[change.kind]
         mode |= 16 * change.keeps | 32 * (holds_places and change.kind in ("check", "delete"))
         if isinstance(expect, str):
@@ -35,30 +32,22 @@ def parameters_of(changes: Changes, ticket: Ticket) -> tuple[object, ...]:
             expected.append(None)
             mode |= 4 * (expect.value == "absent")
         modes.append(mode)
-        if change.entries:
-            numbers += [n] * len(change.entries)
-            entries += change.entries.keys()
-            values += change.entries.values()
     scopes = [change.scope for change in items]
     return (
         sorted(set(scopes)),
-        _once(scopes),
+        once(scopes),
         [change.key for change in items],
-        _brief(expected),
+        brief(expected),
         bytes(modes),
         [change.version for change in items],
-        _brief([change.expires_at for change in items]),
-        _once([change.shape for change in items]),
-        _once([change.meta for change in items]),
-        _brief([change.fields for change in items]),
-        _brief([change.intent for change in items]),
+        brief([change.expires_at for change in items]),
+        once([change.shape for change in items]),
+        once([change.meta for change in items]),
+        brief([change.fields for change in items]),
+        brief([change.intent for change in items]),
         [change.value for change in items],
         len(items),
-        numbers,
-        [field for field, _ in entries],
-        [sort_key for _, sort_key in entries],
-        [whole for whole, _ in values],
-        [real for _, real in values],
+        *entry_columns(items),
         changes.now,
         ticket.deadline,
         changes.atomic,
@@ -66,12 +55,31 @@ def parameters_of(changes: Changes, ticket: Ticket) -> tuple[object, ...]:
     )
 
 
-def _brief(column: list[Any]) -> list[Any]:
+def entry_columns(items: Sequence[Change]) -> tuple[list[Any], ...]:
+    """Return the index entries of all changes as columns: whose they are, counted from 1, and what they hold."""
+    numbers: list[int] = []
+    entries: list[tuple[int, bytes]] = []
+    values: list[tuple[int | None, float | None]] = []
+    for n, change in enumerate(items, 1):
+        if change.entries:
+            numbers += [n] * len(change.entries)
+            entries += change.entries.keys()
+            values += change.entries.values()
+    return (
+        numbers,
+        [field for field, _ in entries],
+        [sort_key for _, sort_key in entries],
+        [whole for whole, _ in values],
+        [real for _, real in values],
+    )
+
+
+def brief(column: list[Any]) -> list[Any]:
     """Leave out a column of nulls: the server fills up what is short."""
     return column if any(cell is not None for cell in column) else []
 
 
-def _once(column: list[Any]) -> list[Any]:
+def once(column: list[Any]) -> list[Any]:
     """Leave out all but the first cell of a column of the same: the statement fills up what is short by it."""
     return column[:1] if column[1:] == column[:-1] else column
 

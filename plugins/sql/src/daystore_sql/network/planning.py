@@ -9,7 +9,7 @@ from daystore.abc import KEEP, Check, Clock, Delete, Outcome, Prepare, Put, Rele
 from daystore.abc.record import Operation
 from daystore_sql.catalog import Known
 from daystore_sql.dialects.network import NetworkDialect
-from daystore_sql.encoding import index_entries, pack_fields
+from daystore_sql.encoding import Entries, index_entries, pack_fields
 from daystore_sql.judging import conflict_of
 from daystore_sql.network.changes import Change, Kind, Verdict
 from daystore_sql.records import pack_meta
@@ -79,24 +79,26 @@ def _change(session: Session, place: int, operation: Operation) -> Change:
         return Change(place, names.scope, key, "prepare", operation.expect, shape=shape, intent=intent)
     if type(operation) is not Put:
         return Change(place, names.scope, key, _KINDS[type(operation)], operation.expect)
-    fields = indexed(operation.fields)
-    expires_at = operation.expires_at
+    fields, packed = operation.fields, None
+    entries: Entries = {}
+    if fields:
+        packed, fields = pack_fields(fields), indexed(fields)
+        entries = index_entries([(names.added_field(name), value) for name, value in fields.items()])
     return Change(
         place,
         names.scope,
         key,
         "put",
         operation.expect,
-        expires_at is KEEP,
-        None if expires_at is KEEP else expires_at,
+        operation.expires_at is KEEP,
+        None if operation.expires_at is KEEP else operation.expires_at,
         names.added_shape(fields),
         operation.version.encode(),
         pack_meta(operation),
-        pack_fields(operation.fields) if operation.fields else None,
-        value=operation.value,
-        entries=index_entries([(names.added_field(name), value) for name, value in fields.items()])
-        if fields
-        else {},
+        packed,
+        None,
+        operation.value,
+        entries,
     )
 
 

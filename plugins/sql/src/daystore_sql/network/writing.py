@@ -45,6 +45,8 @@ class Writer:
 
     async def write(self, batch: WriteBatch) -> list[Outcome]:
         """Apply a batch."""
+        if not (batch.operations or batch.queries):
+            return []
         planned = if_known(plan, self._primary.knowing, batch)
         if planned is None:  # look up the names, and add those that are new
             planned = await self._reader.ask(self._primary.repeated, "write", plan, batch)
