@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from daystore import Transaction
 from daystore.abc.coordination import Coordinator, Status, Ticket
@@ -61,9 +62,9 @@ class ClosingGivesUpCommits(_Coordinates):
 
 
 class _Certain(Coordinator):
-    async def _apart(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _apart(self, task: asyncio.Task[T]) -> T:
         try:
-            return await super()._apart(work)
+            return await super()._apart(task)
         except OutcomeUnknown as error:
             raise StoreClosed(str(error), backend=error.backend, operation=error.operation) from None
 
