@@ -20,7 +20,7 @@ _SETTINGS: Any = {
     "grid.alpha": 0.3,
 }
 _OURS = ("#0b6e99", "#4fa3c7", "#9ccbe0", "#c9e4f0")
-_RAW = ("#6b6b6b", "#9a9a9a", "#c0c0c0")
+_RAW = ("#4d4d4d", "#7d7d7d", "#a6a6a6", "#c9c9c9")
 _PEERS = ("#d98032", "#b3a02c", "#a0518c", "#7a9a3a")
 
 

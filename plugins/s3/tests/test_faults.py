@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from daystore.abc import ABSENT, Put, WriteBatch
+from daystore.abc import ABSENT, Compare, Op, Put, Query, WriteBatch
 from daystore.errors import BackendUnavailable, ConfigError, CorruptRecord, OutcomeUnknown, VersionConflict
 from daystore_s3.adapter import S3Adapter
 from daystore_s3.compliance import BUCKET, PASSWORD, USER, S3Target
-from daystore_s3.sending import Answer, Sender, Unanswered
+from daystore_s3.sending import Answer, Denied, Sender, Unanswered
 
 FIELDS = {"n": 1}
 
@@ -238,6 +238,41 @@ def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
     with pytest.raises(BackendUnavailable, match="endpoint_url") as caught:
         asyncio.run(S3Adapter.from_url(url).open())
     assert PASSWORD not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@contextmanager
+def denying(times: int) -> Iterator[list[str]]:
+    """Deny so many writes of new objects, as MinIO does while it takes away the directory they would be in."""
+    send, denied = Sender.send, list[str]()
+
+    def sent(self: Sender, method: str, name: str = "", **options: Any) -> Answer:
+        if method == "PUT" and len(denied) < times:
+            denied.append(name)
+            raise Denied
+        return send(self, method, name, **options)
+
+    with patch.object(Sender, "send", sent):
+        yield denied
+
+
+def test_a_write_that_is_denied_for_a_moment_is_sent_again(make: Callable[..., S3Adapter]) -> None:
+    """One that stays denied is told, and has changed nothing."""
+
+    async def main() -> None:
+        async with make() as adapter:
+            for times in range(1, 4):
+                with denying(times) as denied:
+                    await adapter.set("c", f"k{times}", b"v", fields={"n": times})
+                assert len(denied) == times
+                assert await adapter.count(Query("c", Compare("n", Op.EQ, times))) == 1
+            with denying(1000), pytest.raises(BackendUnavailable, match="credentials") as caught:
+                await adapter.set("c", "k1", b"other", fields={"n": 9})
+            assert not caught.value.retryable
+            record = await adapter.get("c", "k1")
+            assert record is not None
+            assert record.value == b"v"
+
+    asyncio.run(main())
 
 
 def test_wrong_credentials_and_buckets_are_told(server: S3Target) -> None:

@@ -38,6 +38,8 @@ _SETTINGS: Final = {
 _PORT_TAKEN: Final = ("port is already allocated", "address already in use")
 _ATTEMPTS: Final = 3
 _SECONDS: Final = 5
+_LONGEST: Final = 600
+"""Seconds that the engine may take for one thing: a container of many small files is removed slowly."""
 
 
 def no_engine() -> str | None:
@@ -172,7 +174,7 @@ class ContainerServer(Server):
         from testcontainers.core.container import DockerContainer
 
         service, ports = self.service, self._ports
-        self._made = DockerContainer(self.image)
+        self._made = DockerContainer(self.image, docker_client_kw={"timeout": _LONGEST})
         self._made.with_kwargs(labels={RUN_LABEL: self._run})
         if service.arguments:
             self._made._command = [fill(argument, ports) for argument in service.arguments]

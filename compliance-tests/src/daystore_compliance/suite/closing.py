@@ -39,11 +39,12 @@ async def close_amid(env: Env) -> None:
     for adapter in {env.adapter, env.records().reader}:
         if adapter.coordinator is not None:  # what is left behind is given up soon
             adapter.coordinator.resolver.lease = LEASE
+    names = env.scale(QUICK, frozenset(WRITES))
     await each(
         {
             name: _at_every_answer(env, write)
             for name, write in WRITES.items()
-            if possible(env, write.requires)
+            if name in names and possible(env, write.requires)
         }
     )
 
@@ -69,12 +70,11 @@ async def _at_every_answer(env: Env, write: Write) -> None:
             await write.verify(records, errors)
             adapter.timeout = UNHURRIED
             await adapter.open()
-            if not held.hits:
+            if not (held.hits or errors):  # without a fault, and it was not too slow for the limit either
                 assert nth > 1, "a write needs no answer"
-                assert not errors, "a write failed without a fault"
                 return
             await assert_recovers(env, through)
-    raise AssertionError(f"one write takes {MOST} answers")
+    raise AssertionError(f"one write takes {MOST} answers, or never ends well")
 
 
 async def _held_or_done(held: Fault, writing: asyncio.Task[Any]) -> None:

@@ -27,8 +27,10 @@ from daystore_compliance.operations import READS, WRITES, WRITING, Write
 from daystore_compliance.proxy import REPLY, REQUEST, Fault, FaultProxy
 from daystore_compliance.records import Records
 
-BRIEF: Final = 0.1
-"""The time limit, in seconds, of an adapter that is going to wait in vain."""
+
+def _brief(env: Env) -> float:
+    """Return the time limit of an adapter that is going to wait in vain: seconds in which the server is met."""
+    return env.target.case_seconds / 300
 
 
 def _writes(env: Env) -> dict[str, Write]:
@@ -61,10 +63,10 @@ async def lost_look(env: Env) -> None:
 
 
 async def _looked_for(env: Env, write: Write) -> None:
-    for nth in range(1, 40):
-        records = env.records()
-        await write.prepare(records)
-        async with proxied(env, timeout=2.0) as (adapter, proxy):
+    async with proxied(env, timeout=2.0) as (adapter, proxy):
+        for nth in range(1, 40):
+            records = env.records()
+            await write.prepare(records)
             through = records.through(adapter)
             await warm(through, 1)
             with proxy.drop_reply(nth) as first, proxy.drop_reply(nth + 1) as second:
@@ -180,7 +182,7 @@ async def late_apply(env: Env) -> None:
         async with proxied(env) as (adapter, proxy):
             through = records.through(adapter)
             await warm(through, 1)
-            adapter.timeout = BRIEF
+            adapter.timeout = _brief(env)
             with proxy.delay(REQUEST) as fault:
                 with raises(OutcomeUnknown):
                     await bounded(through.put("a", b"late") if kind == "put" else through.delete("a"))
@@ -247,7 +249,7 @@ async def _astray(env: Env, stray: Callable[[FaultProxy], Any], do: Callable[[Re
     async with proxied(env) as (adapter, proxy):
         through = records.through(adapter)
         await warm(through, 1)
-        adapter.timeout = 5.0 if cancelled else BRIEF
+        adapter.timeout = 5.0 if cancelled else _brief(env)
         with stray(proxy) as fault:
             await _end(env, fault, do(through), cancelled=cancelled)
             assert fault.hits == 1, "nothing was astray"

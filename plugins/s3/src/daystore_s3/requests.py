@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape as xml_escape
 from daystore.errors import BackendUnavailable, StoreClosed
 from daystore_s3.config import S3Config
 from daystore_s3.errors import BACKEND, unavailable
-from daystore_s3.sending import Answer, Busy, Refused, Sender, Unanswered
+from daystore_s3.sending import Answer, Busy, Denied, Refused, Sender, Unanswered
 from daystore_s3.urls import Location
 
 __all__ = ["Found", "Item", "Listing", "Requests", "pauses", "unreachable"]
@@ -227,7 +227,12 @@ class Requests:
 
 
 def unreachable(cause: BaseException | None, operation: str) -> BackendUnavailable:
-    """Make the error of a server that does not answer."""
+    """Make the error of a server that does not do it, however often it is asked."""
+    if isinstance(cause, Denied):
+        needed = "s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket"
+        return unavailable(
+            f"the credentials do not allow this: they need {needed}", operation, retryable=False
+        )
     if isinstance(cause, Unanswered | Busy):
         return unavailable(f"the server cannot do it now ({cause}): try again later", operation)
     return unavailable("the server cannot be reached: check endpoint_url, and that it runs", operation)

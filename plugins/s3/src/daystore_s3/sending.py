@@ -27,7 +27,7 @@ from daystore_s3.config import S3Config
 from daystore_s3.errors import unavailable
 from daystore_s3.urls import Location
 
-__all__ = ["Answer", "Busy", "Refused", "Sender", "Unanswered"]
+__all__ = ["Answer", "Busy", "Denied", "Refused", "Sender", "Unanswered"]
 
 _SESSION: Final = boto3.session.Session()  # it loads the descriptions of services once, which takes a while
 _MAKING: Final = threading.Lock()  # and makes one client at a time
@@ -37,8 +37,6 @@ LEAST_SILENCE: Final = 1.0
 EMPTY: Final = 416
 """The status of an object that has no beginning, since it has no bytes."""
 ADVICE: Final = {
-    "AccessDenied": "the credentials do not allow this: they need s3:GetObject, s3:PutObject, s3:DeleteObject and "
-    "s3:ListBucket",
     "InvalidAccessKeyId": "the server does not know this access key",
     "SignatureDoesNotMatch": "the secret key is wrong",
     "NoSuchBucket": "there is no such bucket: create it",
@@ -54,6 +52,13 @@ class Refused(Exception):
 
 class Busy(Exception):
     """The server is busy with the same object. Nothing was changed."""
+
+
+class Denied(Busy):
+    """The credentials do not allow this. Nothing was changed.
+
+    MinIO says so of a write, too, while it takes away the directory that the object would be in.
+    """
 
 
 class Unanswered(Exception):
@@ -200,6 +205,8 @@ def _break(connection: Any) -> None:
 
 def _failure(status: int, body: bytes) -> Exception:
     code = _code(body)
+    if code == "AccessDenied":
+        return Denied()
     if code in ADVICE:
         return unavailable(ADVICE[code], retryable=False)
     if status in (404, 412):

@@ -243,7 +243,6 @@ class PgBouncerTarget(PostgreSQLTarget):
     name = "sql-pgbouncer"
     driver: ClassVar[str] = "psycopg"  # which takes one round trip for a statement that is not prepared
     service: ClassVar[Service] = PGBOUNCER
-    hooks: frozenset[str] = PostgreSQLTarget.hooks - {"crash"}
 
     async def raw(self, adapter: StorageAdapter) -> Raw:
         """Count rows; the connections to the server are the pooler's."""
