@@ -47,6 +47,7 @@ SERVED = [
     "postgresql",
     "postgresql-psycopg",
     "postgresql-replica",
+    "sql-pgbouncer",
     "s3",
 ]
 # Those that wait longer for their servers than they keep a processor busy.
