@@ -7,7 +7,7 @@ NOX := .venv/bin/nox
 
 help:
 	@echo "make demo    see agents' histories stored, queried, changed, and found again after a kill"
-	@echo "make test    run every test, on each of Python 3.11, 3.12 and 3.13 that is here, and certify every backend (S3 in part),"
+	@echo "make test    run every test, on each of Python 3.11, 3.12 and 3.13 that is here, and certify every backend (S3 and PgBouncer in part),"
 	@echo "             on servers in containers; where no container engine runs it offers to start one"
 	@echo "make setup   only prepare .venv; then .venv/bin/nox -l lists every other task"
 	@echo "make clean   remove the environments, caches and built files"

@@ -52,8 +52,9 @@ SERVED = [
 ]
 # Those that wait longer for their servers than they keep a processor busy.
 WAITING = {"mongo", "redis-shards", "s3"}
-# Those whose quick level takes a quarter of an hour: beside all the others it runs these profiles, alone all.
-PARTLY = {"s3": "atomic,intents,txn,durability"}
+# Those that beside all the others run only these profiles, and all of them alone: one whose quick level takes a
+# quarter of an hour, and one that is PostgreSQL again, where a pooler makes a difference.
+PARTLY = {"s3": "atomic,intents,txn,durability", "sql-pgbouncer": "cas,atomic,txn,durability,faults"}
 BACKENDS = [*EMBEDDED, *SERVED]
 NO_SERVER = 3  # how `daystore certify` ends where it cannot open the backend
 LOCK = "requirements.txt"
