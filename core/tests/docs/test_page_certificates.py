@@ -27,6 +27,7 @@ NOT_FOR = {
     "postgresql": set(),
     "postgresql-psycopg": set(),
     "postgresql-replica": {"faults"},
+    "sql-pgbouncer": set(),
     "mariadb": set(),
     "mongo": {"durability", "faults", "snapshots"},
     "s3": {"snapshots"},
