@@ -410,3 +410,27 @@ async def test_a_transaction_over_several_backends_makes_one_status_record(coord
         expected["one"] = made["one"]
         assert made["one"] <= 1
     assert made == expected
+
+
+@pytest.mark.parametrize("turns", range(1, 12))
+def test_no_cancelled_atomic_batch_lands_after_a_later_write(turns: int) -> None:
+    """Wherever its commit is when its caller is cancelled, also before it has prepared anything."""
+
+    async def main() -> None:
+        async with Singles() as adapter:
+            batch = WriteBatch([Put("notes", "a", b"old"), Put("notes", "b", b"old")], atomic=True)
+            writing = asyncio.create_task(adapter.write(batch))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            writing.cancel()
+            await asyncio.wait([writing])
+            await adapter.set("notes", "a", b"new")
+            coordinator = adapter.coordinator
+            assert coordinator is not None
+            await coordinator.drain(None)
+            assert not coordinator.outliving, "what has ended is still waited for"
+            record = await adapter.get("notes", "a")
+            assert record is not None
+            assert record.value == b"new"
+
+    asyncio.run(main())
