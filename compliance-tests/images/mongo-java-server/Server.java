@@ -9,7 +9,12 @@ import de.bwaldvogel.mongo.backend.memory.index.MemoryUniqueIndex;
 import de.bwaldvogel.mongo.bson.Document;
 import java.util.List;
 
-/** A server in memory. It says of itself what the drivers of today ask for at least. */
+/**
+ * A server in memory. It says of itself what the drivers of today ask for at least.
+ *
+ * It does one command after the other: on several threads it sends a document field by field while another of them
+ * changes it, and what MongoDB always shows whole would be seen in part.
+ */
 class Server {
     private record Version(List<Integer> getVersionArray, int getWireVersion) implements MongoVersion {}
 
@@ -56,6 +61,7 @@ class Server {
     }
 
     public static void main(String[] arguments) {
+        System.setProperty("io.netty.eventLoopThreads", "1");
         var backend = new Backend().version(new Version(List.of(5, 0, 0), 13));
         var server = new MongoServer(backend);
         server.bind("0.0.0.0", 27017);
