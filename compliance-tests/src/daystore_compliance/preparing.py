@@ -34,7 +34,7 @@ __all__ = ["NEEDS", "Below", "bare", "below", "expect_done", "expect_refused", "
 NEEDS: Final = frozenset({"intents", "conditional"})
 LONG: Final = 3600.0
 """A lease, in seconds, that no case outlives: nobody gives up a transaction because the machine is slow."""
-GLANCE: Final = 0.2
+GLANCE: Final = 0.1
 """Seconds for which what has to wait is watched. What would not wait ends long before."""
 
 

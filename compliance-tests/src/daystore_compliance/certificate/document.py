@@ -153,10 +153,21 @@ def _adapter(module: str) -> dict[str, Any]:
 def _owner(module: str) -> str | None:
     """Return the distribution that a module came with."""
     package = module.partition(".")[0]
+    likely = package.replace("_", "-")
+    if _version(likely) is not None and _holds(likely, package):
+        return likely
+    # Half a second: it reads all that is installed.
     owners = metadata.packages_distributions().get(package, [])
-    # An editable installation does not say which packages it holds.
-    names = [*owners, package.replace("_", "-")]
-    return next((name for name in names if _version(name) is not None), None)
+    return next((name for name in owners if _version(name) is not None), None)
+
+
+def _holds(name: str, package: str) -> bool:
+    """Tell whether a package came with a distribution; an editable one does not say, so its name has to do."""
+    found = metadata.distribution(name)
+    origin = json.loads(found.read_text("direct_url.json") or "{}")
+    if origin.get("dir_info", {}).get("editable"):
+        return True
+    return f"\n{package}/" in "\n" + (found.read_text("RECORD") or "")
 
 
 def _distribution(name: str) -> dict[str, str]:

@@ -28,6 +28,8 @@ filterwarnings =
     error::pytest.PytestUnraisableExceptionWarning
     error::pytest.PytestUnhandledThreadExceptionWarning
 """
+_MOST: Final = 8
+"""Processes, unless more are asked for."""
 _NO_TESTS: Final = 5
 """How pytest ends when nothing was left to run."""
 _FOREIGN: Final = (
@@ -67,7 +69,8 @@ def certify(  # noqa: PLR0913 -- the options of a command
         out: Where the certificate goes.
         waivers: Cases that may fail; compliance-waivers.toml, if there is one.
         case: Only this case, and no certificate; may be repeated.
-        workers: Processes to run at the same time; as many as there are processors, if pytest-xdist is there.
+        workers: Processes to run at the same time, if pytest-xdist is there; one more than there are processors,
+            as cases also wait, up to 8.
     """
     if waivers is None and Path(FILE_NAME).is_file():
         waivers = Path(FILE_NAME)
@@ -98,9 +101,7 @@ def _parallel(workers: int | None) -> tuple[str, ...]:
         "-p",
         "xdist.plugin",
         "--numprocesses",
-        "auto" if workers is None else str(workers),
-        "--maxprocesses",
-        "8",
+        str(min((os.cpu_count() or 1) + 1, _MOST) if workers is None else workers),
     )
 
 

@@ -433,7 +433,7 @@ def combined(env: Env, run: Any) -> None:
     """Any predicate, order and window over any records finds what the model finds."""
 
     @env.seeded
-    @env.hypothesis(30, 1000)
+    @env.hypothesis(12, 1000)
     @given(
         ROWS,
         PREDICATES,

@@ -544,7 +544,7 @@ def any_value(env: Env, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
     other = env.reading(store)
 
     @env.seeded
-    @env.hypothesis(60, 1000)
+    @env.hypothesis(20, 1000)
     @given(VALUES)
     def comes_back(value: Any) -> None:
         run(store.set("k", value))
