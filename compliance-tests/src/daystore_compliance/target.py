@@ -118,7 +118,10 @@ class Target:
         raise NotImplementedError("a target that declares the hook 'process' says how to open its data again")
 
     async def raw(self, adapter: StorageAdapter) -> Raw:
-        """Count what is physically kept in the namespace of an adapter, without going through it."""
+        """Count what is physically kept in the namespace of an adapter, without going through it.
+
+        What the adapter reclaims beside its writes has been reclaimed by then: wait for it.
+        """
         raise NotImplementedError("a target that declares the hook 'raw' counts what is kept")
 
     def from_the_future(self) -> Callable[[], None]:

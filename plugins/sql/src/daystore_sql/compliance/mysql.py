@@ -13,6 +13,7 @@ from daystore.abc import Clock, StorageAdapter
 from daystore_compliance.services import LocalProcess, Service, ServiceTarget
 from daystore_compliance.target import Raw
 from daystore_sql.adapter import SQLAdapter
+from daystore_sql.compliance.swept import swept
 from daystore_sql.config import SQLConfig
 from daystore_sql.dialects.mysql_database import MySQLDatabase
 from daystore_sql.network.drivers.asyncmy import AsyncmyConnection, AsyncmyDriver
@@ -165,6 +166,7 @@ class MariaDBTarget(ServiceTarget):
     async def raw(self, adapter: StorageAdapter) -> Raw:
         """Count the rows of a namespace, and the connections that the server has of the adapter."""
         database = adapter.database  # type: ignore[attr-defined]
+        await swept(adapter)
         namespace = adapter.namespace.encode()
         connection = await MySQLDatabase.from_url(self.url, SQLConfig()).driver.connect()
         try:

@@ -16,6 +16,7 @@ from daystore.abc import Clock, StorageAdapter
 from daystore_compliance.services import LocalProcess, Service, ServiceTarget
 from daystore_compliance.target import Raw
 from daystore_sql.adapter import SQLAdapter
+from daystore_sql.compliance.swept import swept
 from daystore_sql.dialects.postgresql_database import PostgreSQLDatabase
 
 __all__ = [
@@ -198,6 +199,7 @@ class PostgreSQLTarget(ServiceTarget):
     async def raw(self, adapter: StorageAdapter) -> Raw:
         """Count rows, and the connections that the server has of the adapter."""
         name = name_of(adapter)
+        await swept(adapter)
         ((records, entries, connections),) = await ask(self.url, _COUNT, adapter.namespace.encode(), name)
         return Raw(records, entries, connections)
 
