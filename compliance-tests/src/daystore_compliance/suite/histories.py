@@ -219,7 +219,7 @@ async def linearizable(env: Env, where: str) -> None:
             )
             for client in range(CLIENTS)
         ]
-        await asyncio.gather(*(client.run(env.scale(30, 100)) for client in clients))
+        await asyncio.gather(*(client.run(env.scale(60, 100)) for client in clients))
         state = await records.state(*keys)
         clients[0]._saw(keys, [state.get(key) for key in keys], next(instants))
         witness = linearizability.check(history)

@@ -254,4 +254,4 @@ def key_value(env: Env, run: Run) -> None:
         pass
 
     Machine.env, Machine.run = env, staticmethod(run)
-    run_state_machine_as_test(env.seeded(Machine), settings=env.hypothesis(6, 300, stateful_step_count=25))
+    run_state_machine_as_test(env.seeded(Machine), settings=env.hypothesis(12, 300, stateful_step_count=25))

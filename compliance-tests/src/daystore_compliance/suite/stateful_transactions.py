@@ -416,6 +416,6 @@ def transactions(env: Env, run: Run) -> None:
         pass
 
     Machine.env, Machine.run, Machine.ends = env, staticmethod(run), {}
-    run_state_machine_as_test(env.seeded(Machine), settings=env.hypothesis(12, 150, stateful_step_count=25))
+    run_state_machine_as_test(env.seeded(Machine), settings=env.hypothesis(30, 150, stateful_step_count=25))
     assert Machine.ends.get("commit", 0) > 10, "hardly a transaction committed"
     assert Machine.ends.get("conflict", 0) > 0, "the transactions did not meet"

@@ -241,4 +241,4 @@ def store_history(env: Env, run: Run) -> None:
         pass
 
     Machine.env, Machine.run = env, staticmethod(run)
-    run_state_machine_as_test(env.seeded(Machine), settings=env.hypothesis(10, 100, stateful_step_count=30))
+    run_state_machine_as_test(env.seeded(Machine), settings=env.hypothesis(15, 100, stateful_step_count=30))
