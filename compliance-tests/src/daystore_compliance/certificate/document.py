@@ -158,7 +158,7 @@ def _owner(module: str) -> str | None:
         return likely
     # Half a second: it reads all that is installed.
     owners = metadata.packages_distributions().get(package, [])
-    return next((name for name in owners if _version(name) is not None), None)
+    return next((name for name in (*owners, likely) if _version(name) is not None), None)
 
 
 def _holds(name: str, package: str) -> bool:

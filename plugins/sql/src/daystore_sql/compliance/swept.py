@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from daystore.abc import StorageAdapter
+from daystore_sql.adapter import SQLAdapter
+from daystore_sql.network.engine import NetworkEngine
 
 __all__ = ["swept"]
 
@@ -14,6 +16,6 @@ async def swept(adapter: StorageAdapter) -> None:
 
     A place that an atomic batch has held against others expired when it was made, and goes with them.
     """
-    sweeper = getattr(getattr(adapter, "_engine", None), "sweeper", None)
-    if sweeper is not None and sweeper.task is not None:
-        await asyncio.wait([sweeper.task])
+    engine = adapter._engine if isinstance(adapter, SQLAdapter) else None
+    if isinstance(engine, NetworkEngine) and engine.sweeper.task is not None:
+        await asyncio.wait([engine.sweeper.task])
